@@ -1,0 +1,38 @@
+"""What can go wrong in a drill, apart from its verdict.
+
+DrillError               the drill itself failed            exit code 4
+├── ScenarioError        a bad scenario or facts file       exit code 2
+├── JournalError         a bad journal file                 exit code 2
+├── TargetRefused        wrong address or admin token       exit code 2
+└── TargetDown           nobody answers: nothing is known   exit code 3
+"""
+
+
+class DrillError(Exception):
+    """The drill could not do its work. `exit_code` is what a command ends with."""
+
+    exit_code = 4
+
+
+class ScenarioError(DrillError):
+    """A scenario or facts file cannot be used. The message names file, line, key and what is allowed."""
+
+    exit_code = 2
+
+
+class JournalError(DrillError):
+    """A journal cannot be read."""
+
+    exit_code = 2
+
+
+class TargetRefused(DrillError):
+    """The target is not a gateway, or does not take the admin token."""
+
+    exit_code = 2
+
+
+class TargetDown(DrillError):
+    """The target does not answer. A drill against it is inconclusive."""
+
+    exit_code = 3
