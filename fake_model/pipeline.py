@@ -1,0 +1,292 @@
+"""The pipeline: one call, numbered stages, one clip.
+
+The words are those of diffusers' pipelines; the arithmetic of the noise is real, the network is not (see denoiser.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fake_model.autoencoder import Autoencoder
+from fake_model.denoiser import Denoiser
+from fake_model.elements import Element, Stage
+from fake_model.errors import Interrupted, InvalidInput
+from fake_model.export import VideoWriter
+from fake_model.noise import mix
+from fake_model.palette import Grade
+from fake_model.scenes import paint, palette_for
+from fake_model.scheduler import FlowMatchEulerScheduler
+from fake_model.text_encoder import encode_prompt
+from fake_model.variants import Variant, document, models, styles, variant
+from fake_model.watermark import Watermark
+
+SIZES: tuple[str, ...] = (
+    "854x480", "480x854", "480x480",
+    "1280x720", "720x1280", "720x720",
+    "1920x1080", "1080x1920", "1080x1080",
+    "1024x1792", "1792x1024", "1024x1024",
+)  # fmt: skip
+MODELS: tuple[str, ...] = models()
+STYLES: tuple[str, ...] = styles()
+
+MAX_PROMPT = 32_000
+MAX_SECONDS = 12
+MAX_FPS = 60
+MAX_STEPS = 100
+MAX_GUIDANCE = 20.0
+MAX_WATERMARK = 80
+
+StepCallback = Callable[["VideoPipeline", int, float, dict[str, object]], None]
+
+
+@dataclass(frozen=True)
+class VideoOutput:
+    """A finished clip.
+
+    Args:
+        path: the MP4.
+        width, height: pixels.
+        fps: frames per second.
+        seconds: length; num_frames is exactly seconds * fps.
+        num_frames: frames in the file.
+        seed, model, style: as asked for.
+        frames_sha256: hex digest over all raw yuv420p frames, in order.
+        bytes: size of the file.
+    """
+
+    path: pathlib.Path
+    width: int
+    height: int
+    fps: int
+    seconds: int
+    num_frames: int
+    seed: int
+    model: str
+    style: str | None
+    frames_sha256: str
+    bytes: int
+
+
+class VideoPipeline:
+    """Prompt to clip. Holds no state between calls and may be used from several threads."""
+
+    def __call__(
+        self,
+        prompt: str,
+        *,
+        output: pathlib.Path,
+        size: str = "1280x720",
+        seconds: int = 4,
+        fps: int = 30,
+        model: str = "standard",
+        style: str | None = None,
+        seed: int = 0,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        watermark: str = "synthetic · leakdrill mock",
+        encoder_threads: int = 1,
+        callback_on_step_end: StepCallback | None = None,
+        on_frame: Callable[[int, int], None] | None = None,
+        interrupt: Callable[[], bool] | None = None,
+    ) -> VideoOutput:
+        """Make a clip.
+
+        Args:
+            prompt: what to show, 1 to 32000 characters, any language.
+            output: final path of the MP4; its folder exists. Written to a temporary name beside it and renamed at the end.
+            size: "WIDTHxHEIGHT", one of `SIZES`.
+            seconds: 1 to 12.
+            fps: frames per second, 1 to 60.
+            model: one of `MODELS`.
+            style: one of `STYLES`, or None for the palette as it is.
+            seed: 0 to 2**32 - 1; another seed gives another layout of the same prompt.
+            negative_prompt: words that shall not count, at most 32000 characters.
+            num_inference_steps: 1 to 100; None for the model's own.
+            guidance_scale: 0 to 20; how strongly colours follow the prompt. None for the model's own.
+            watermark: words of the visible mark, 1 to 80 characters.
+            encoder_threads: 1 to 64; changes speed, never the frames.
+            callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps": n}).
+            on_frame: called after each frame with (frames written, num_frames).
+            interrupt: asked at least once per frame; True ends the call.
+
+        Raises:
+            InvalidInput: an argument is outside the above; nothing was started.
+            Interrupted: `interrupt` said so; ffmpeg and the temporary file are gone.
+            EncoderError: ffmpeg failed or the file could not be written; the temporary file is gone.
+        """
+        stop = interrupt or _never
+        # 1. Check inputs
+        self.check_inputs(
+            prompt, output, size, seconds, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
+            watermark, encoder_threads,
+        )  # fmt: skip
+        width, height = (int(side) for side in size.split("x"))
+        chosen = variant(model)
+        steps = chosen.num_inference_steps if num_inference_steps is None else num_inference_steps
+        guidance = chosen.guidance_scale if guidance_scale is None else guidance_scale
+        num_frames = seconds * fps
+        refine_frames = _refine_frames(chosen, num_frames, fps)
+
+        # 2. Encode prompt, and paint the scene it asks for
+        embeds = encode_prompt(prompt, negative_prompt)
+        grade = Grade(saturation=_saturation(guidance, chosen)).then(_style_grade(style))
+        stage = Stage(
+            width, height, fps, num_frames - refine_frames, mix(embeds.key, seed), embeds.pace, embeds.backwards
+        )
+        elements = _collect(paint(stage, embeds, palette_for(embeds, grade)), stop)
+        mark = Watermark(watermark, width, height)
+
+        # 3. Prepare timesteps
+        scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
+        scheduler.set_timesteps(steps)
+
+        # 4. Prepare latents
+        autoencoder = Autoencoder(width, height, elements)
+        autoencoder.render(0)
+        denoiser = Denoiser(autoencoder.encode())
+        latents = autoencoder.noise(stage.seed)
+
+        digest = hashlib.sha256()
+        written = 0
+        with VideoWriter(
+            output, width=width, height=height, fps=fps, qp=chosen.qp, threads=encoder_threads, interrupt=stop
+        ) as writer:
+
+            def emit() -> None:
+                nonlocal written
+                _check(stop)
+                frame = memoryview(autoencoder.buffer)
+                digest.update(frame)
+                writer.write(frame)
+                written += 1
+                if on_frame is not None:
+                    on_frame(written, num_frames)
+
+            # 5. Denoise: each step is shown for as many frames as the refinement has room for
+            for index, timestep in enumerate(scheduler.timesteps):
+                sigma = scheduler.sigmas[index]
+                showing = _frames_of_step(index, steps, refine_frames)
+                if showing:
+                    autoencoder.decode(latents, sigma)
+                    mark.put(autoencoder.planes)
+                for _ in range(showing):
+                    emit()
+                _check(stop)
+                latents = scheduler.step(denoiser(latents, sigma), index, latents)
+                if callback_on_step_end is not None:
+                    callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
+
+            # 6. Decode: the latents have arrived at the scene, which now moves
+            for tick in range(num_frames - refine_frames):
+                autoencoder.render(tick)
+                mark.put(autoencoder.planes)
+                emit()
+            writer.close()
+        return VideoOutput(
+            output,
+            width,
+            height,
+            fps,
+            seconds,
+            num_frames,
+            seed,
+            model,
+            style,
+            digest.hexdigest(),
+            output.stat().st_size,
+        )
+
+    @staticmethod
+    def check_inputs(
+        prompt: str,
+        output: pathlib.Path,
+        size: str,
+        seconds: int,
+        fps: int,
+        model: str,
+        style: str | None,
+        seed: int,
+        negative_prompt: str,
+        num_inference_steps: int | None,
+        guidance_scale: float | None,
+        watermark: str,
+        encoder_threads: int,
+    ) -> None:
+        """Raise `InvalidInput` for the first argument that `__call__` would not accept."""
+        _text("prompt", prompt, MAX_PROMPT)
+        if not isinstance(output, pathlib.Path) or not output.name or output.is_dir() or not output.parent.is_dir():
+            raise InvalidInput("output", "a pathlib.Path of a file in a folder that exists")
+        _one_of("size", size, SIZES)
+        _whole("seconds", seconds, 1, MAX_SECONDS)
+        _whole("fps", fps, 1, MAX_FPS)
+        _one_of("model", model, MODELS)
+        if style is not None:
+            _one_of("style", style, STYLES)
+        _whole("seed", seed, 0, 2**32 - 1)
+        if not isinstance(negative_prompt, str) or len(negative_prompt) > MAX_PROMPT:
+            raise InvalidInput("negative_prompt", f"a text of at most {MAX_PROMPT} characters")
+        if num_inference_steps is not None:
+            _whole("num_inference_steps", num_inference_steps, 1, MAX_STEPS)
+        if guidance_scale is not None:
+            number = isinstance(guidance_scale, (int, float)) and not isinstance(guidance_scale, bool)
+            if not number or not 0 <= guidance_scale <= MAX_GUIDANCE:
+                raise InvalidInput("guidance_scale", f"a number from 0 to {MAX_GUIDANCE:g}, or None")
+        _text("watermark", watermark, MAX_WATERMARK)
+        _whole("encoder_threads", encoder_threads, 1, 64)
+
+
+def _never() -> bool:
+    return False
+
+
+def _check(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Interrupted("interrupted")
+
+
+def _collect(painting: Iterator[Element], stop: Callable[[], bool]) -> list[Element]:
+    """Paint the scene element by element, asking in between whether to stop."""
+    elements = []
+    _check(stop)
+    for element in painting:
+        elements.append(element)
+        _check(stop)
+    return elements
+
+
+def _refine_frames(chosen: Variant, num_frames: int, fps: int) -> int:
+    """Frames given to the refinement: the variant's time, at most 40 % of the clip, and one of two at the least."""
+    return max(min(round(chosen.refine_seconds * fps), num_frames * 2 // 5), min(1, num_frames - 1))
+
+
+def _frames_of_step(index: int, steps: int, frames: int) -> int:
+    """How many of `frames` show the latents before step `index`; frame i shows step i * steps // frames."""
+    return -(-frames * (index + 1) // steps) - -(-frames * index // steps)
+
+
+def _saturation(guidance: float, chosen: Variant) -> float:
+    """Colour strength: 1 at the variant's own guidance, weaker below, somewhat stronger above."""
+    return max(0.35, min(1.35, 1.0 + (guidance - chosen.guidance_scale) * 0.07))
+
+
+def _style_grade(style: str | None) -> Grade:
+    return Grade() if style is None else Grade(**document("styles")[style])
+
+
+def _text(argument: str, value: str, most: int) -> None:
+    if not isinstance(value, str) or not value.strip() or len(value) > most:
+        raise InvalidInput(argument, f"a text of 1 to {most} characters")
+
+
+def _whole(argument: str, value: int, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidInput(argument, f"a whole number from {least} to {most}")
+
+
+def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidInput(argument, f"one of {', '.join(allowed)}")

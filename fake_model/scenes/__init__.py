@@ -1,0 +1,67 @@
+"""Scenes: what the decisions of the text encoder look like.
+
+A painter is a generator of elements, back to front; between two of them the pipeline asks whether to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fake_model.elements import Element, Stage
+from fake_model.noise import mix
+from fake_model.palette import RGB, Grade, Palette, blend, rgb
+from fake_model.scenes.abstract import paint_abstract, paint_space
+from fake_model.scenes.land import paint_land
+from fake_model.scenes.subjects import paint_subject
+from fake_model.scenes.town import paint_city, paint_street
+from fake_model.scenes.water import paint_sea
+from fake_model.scenes.weather import paint_weather
+from fake_model.text_encoder import PromptEmbeds
+from fake_model.variants import document
+
+_TINTS: dict[str, RGB] = {
+    "red": (214, 38, 44), "orange": (240, 128, 30), "yellow": (246, 206, 60), "green": (44, 160, 84),
+    "teal": (24, 176, 176), "blue": (36, 92, 220), "purple": (128, 54, 200), "pink": (240, 84, 160),
+}  # fmt: skip
+_TINTED = ("zenith", "middle", "horizon", "cloud", "haze", "far", "rock_lit", "water", "sand")
+
+
+def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
+    """The palette of the prompt's time of day, bent by its weather and colour words, and by its hash a little."""
+    colours = {name: rgb(text) for name, text in document("palettes")[embeds.time].items()}
+    named = [_TINTS[name] for name in embeds.colours if name in _TINTS]
+    for place, name in enumerate(_TINTED if named else ()):
+        colour = named[place % len(named)]
+        light = sum(colours[name]) / max(sum(colour), 1.0)
+        level: RGB = (min(255.0, colour[0] * light), min(255.0, colour[1] * light), min(255.0, colour[2] * light))
+        colours[name] = blend(colours[name], level, 0.55)
+    if embeds.weather in ("rain", "fog", "snow") and embeds.time != "neon":
+        grey = sum(colours["middle"]) / 3
+        soft: RGB = (grey * 0.94, grey, grey * 1.06)
+        for name in ("zenith", "middle", "horizon", "haze", "far"):
+            colours[name] = blend(colours[name], soft, 0.35)
+    own = Grade(hue=(mix(embeds.key, 11) % 13) - 6.0)
+    if "grey" in embeds.colours:
+        own = own.then(Grade(saturation=0.18))
+    if embeds.weather == "fog":
+        own = own.then(Grade(contrast=0.86, saturation=0.85))
+    return Palette(colours, own.then(grade))
+
+
+def paint(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+    """The whole scene, back to front; the first elements cover every pixel."""
+    match embeds.composition:
+        case "sea":
+            yield from paint_sea(stage, embeds, palette)
+        case "city":
+            yield from paint_city(stage, embeds, palette)
+        case "street":
+            yield from paint_street(stage, embeds, palette)
+        case "abstract":
+            yield from paint_abstract(stage, embeds, palette)
+        case "space":
+            yield from paint_space(stage, embeds, palette)
+        case _:
+            yield from paint_land(stage, embeds, palette)
+    yield from paint_subject(stage, embeds, palette)
+    yield from paint_weather(stage, embeds, palette)

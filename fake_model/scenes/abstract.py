@@ -1,0 +1,171 @@
+"""Abstract flows, and space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fake_model.elements import SINE, Backdrop, Element, Plane, Planes, Stage
+from fake_model.noise import Dice, fbm, hash_grid, mix, value_noise
+from fake_model.palette import Palette, Table, blend
+from fake_model.text_encoder import PromptEmbeds
+
+
+class Flow:
+    """Two smooth fields that slide through each other; their sum, wrapping at 256, walks a palette that closes on itself.
+
+    Args:
+        stage: the frame.
+        first, second: (height, width + room) uint8 fields.
+        table: (256, 3) YUV colours whose last and first are neighbours.
+    """
+
+    def __init__(self, stage: Stage, first: Plane, second: Plane, table: Table) -> None:
+        self._room = first.shape[1] - stage.width
+        width = stage.width
+        self._fields = tuple(np.lib.stride_tricks.sliding_window_view(f.reshape(-1), width) for f in (first, second))
+        self._starts = np.arange(stage.height, dtype=np.int64) * first.shape[1]
+        self._tables = tuple(table[:, part].tobytes() for part in range(3))
+        self._rows = np.arange(stage.height, dtype=np.int64) * 1024 // max(1, stage.unit)
+        self._fps, self._pace = stage.fps, stage.pace
+
+    def draw(self, planes: Planes, tick: int) -> None:
+        turn = round(tick * 1024 * self._pace) // self._fps
+        half = self._room // 2
+        sway = (half * SINE[(self._rows * 2 // 3 + turn // 7) & 1023].astype(np.int64)) >> 15
+        lean = (half * SINE[(self._rows // 2 + 300 - turn // 11) & 1023].astype(np.int64)) >> 15
+        field = self._fields[0][self._starts + half + sway]
+        np.add(field, self._fields[1][self._starts + half + lean], out=field)
+        np.add(field, np.uint8(turn // 16 & 255), out=field)
+        small = field[::2, ::2].tobytes()
+        height, width = planes.y.shape
+        planes.y[...] = np.frombuffer(field.tobytes().translate(self._tables[0]), dtype=np.uint8).reshape(height, width)
+        for plane, table in ((planes.u, self._tables[1]), (planes.v, self._tables[2])):
+            plane[...] = np.frombuffer(small.translate(table), dtype=np.uint8).reshape(plane.shape)
+
+
+def paint_abstract(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+    """Folded ribbons of the palette's colours."""
+    room = stage.unit * 2 // 5
+    fields = []
+    for turn, (cell_y, cell_x, turns) in enumerate(((0.52, 0.9, 2.2), (0.8, 0.55, 1.4))):
+        field = fbm(
+            mix(stage.seed, 90, turn), stage.height, stage.width + room, stage.unit * cell_y, stage.unit * cell_x, 3
+        )
+        fields.append((field * np.float32(256 * turns)).astype(np.int32).astype(np.uint8))
+    dark, names = palette["near"], ("zenith", "middle", "horizon", "glow", "cloud", "water")
+    offset = mix(stage.seed, 91) % len(names)
+    ring = [palette[names[(offset + place) % len(names)]] for place in range(4)]
+    stops = [(0, dark), (28, ring[0]), (70, blend(ring[1], palette["core"], 0.12)), (100, ring[1]), (132, dark)]
+    stops += [(160, ring[2]), (196, blend(ring[3], palette["core"], 0.35)), (226, ring[3]), (255, dark)]
+    yield Flow(stage, fields[0], fields[1], palette.table(stops))
+
+
+class Planet:
+    """A sphere that turns: rows of a texture, bent by a table of columns, shaded by a fixed light.
+
+    Args:
+        texture: (diameter, columns) uint8 tones below 128; wraps around.
+        stage: the frame.
+        top, left: even corner of its square.
+        table: (256, 3) YUV colours; the upper half is the night side.
+    """
+
+    def __init__(
+        self, texture: Plane, stage: Stage, top: int, left: int, table: Table, light: tuple[float, float]
+    ) -> None:
+        size = texture.shape[0]
+        self._top, self._left, self._size, self._fps = top, left, size, stage.fps
+        axis = (np.arange(size, dtype=np.float64) + 0.5) * (2.0 / size) - 1.0
+        x, y = axis[None, :], axis[:, None]
+        inside = x * x + y * y < 1.0
+        z = np.sqrt(np.maximum(0.0, 1.0 - x * x - y * y))
+        reach = np.sqrt(np.maximum(1e-9, 1.0 - y * y))
+        across = np.clip(x / reach, -1, 1)
+        # The odd polynomial stands for asin: close enough for a globe, and the same on every libm.
+        bent = across * (0.62 + 0.16 * across * across + 0.22 * across**8)
+        self._columns = np.round((bent + 1.0) * texture.shape[1] / 4).astype(np.intp)
+        self._lines = np.arange(size, dtype=np.intp)[:, None]
+        self._texture = np.concatenate([texture, texture], axis=1)
+        self._wrap = texture.shape[1]
+        day = np.clip((x * light[0] + y * light[1] + z * 0.55) * 1.5 + 0.12, 0.0, 1.0)
+        edge = np.clip((1.0 - np.sqrt(x * x + y * y)) * size / 3.0, 0.0, 1.0)
+        self._weight = (day * edge * 256).astype(np.uint16)
+        self._inside, self._table = inside, table
+        self._half_inside = inside[::2, ::2]
+
+    def draw(self, planes: Planes, tick: int) -> None:
+        turn = tick * self._wrap // (self._fps * 40) % self._wrap
+        index = self._texture[self._lines, self._columns + turn]
+        for part, plane in enumerate((planes.y, planes.u, planes.v)):
+            step = 1 if part == 0 else 2
+            rows = slice(self._top // step, (self._top + self._size) // step)
+            columns = slice(self._left // step, (self._left + self._size) // step)
+            dark = np.uint16(18 if part == 0 else 128)
+            weight = self._weight[::step, ::step]
+            colour = self._table[:, part][index[::step, ::step]] * weight
+            colour += dark * (np.uint16(256) - weight)
+            inside = self._inside if part == 0 else self._half_inside
+            area = plane[rows, columns]
+            area[inside] = (colour >> np.uint16(8)).astype(np.uint8)[inside]
+
+
+def paint_space(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+    """A nebula full of stars, a turning planet, and a small moon before it."""
+    yield _nebula(stage, palette)
+    dice = Dice(mix(stage.seed, 95))
+    size = stage.px(dice.between(0.50, 0.62)) // 2 * 2
+    side = 1 if dice.unit() < 0.5 else -1
+    left = int(stage.width * (0.5 + 0.16 * side) - size / 2) // 2 * 2
+    left = max(8, min(left, stage.width - size - 8)) // 2 * 2
+    top = int(stage.height * 0.44 - size / 2) // 2 * 2
+    yield _planet(stage, palette, 1, size, top, left, -side)
+    small = size // 7 * 2
+    yield _planet(
+        stage, palette, 2, small, min(top + size * 2 // 3, stage.height - small) // 2 * 2,
+        max(4, min(left + (size - small // 2 if side < 0 else -small // 2), stage.width - small - 4)) // 2 * 2, -side,
+    )  # fmt: skip
+
+
+def _planet(stage: Stage, palette: Palette, layer: int, size: int, top: int, left: int, side: int) -> Planet:
+    seed = mix(stage.seed, 96, layer)
+    wide = size * 2
+    texture = fbm(seed, size, wide, size * 0.30, size * 0.36, 5)
+    bands = value_noise(mix(seed, 1), size, 2, size * 0.07, 64)[:, :1]
+    tone = texture * np.float32(170) + (bands - np.float32(0.5)) * np.float32(110 if seed % 2 else 30)
+    # Fade the last part into the first, so that the turn has no seam.
+    fade = np.clip((np.arange(wide, dtype=np.float32) - wide * 3 // 4) / np.float32(wide / 4), 0, 1)[None, :]
+    tone = tone * (np.float32(1) - fade) + np.roll(tone, wide // 4, axis=1)[:, ::-1] * fade
+    index = np.clip(tone + np.float32(10), 0, 255).astype(np.uint8)
+    colours = ("rock", "rock_lit", "cloud") if layer == 2 else ("water", "far", "glow")
+    table = palette.table(
+        [
+            (20, palette[colours[0]]),
+            (110, blend(palette[colours[1]], palette["horizon"], 0.5)),
+            (190, palette[colours[2]]),
+        ]
+    )
+    return Planet(index, stage, top, left, table, (0.78 * side, -0.42))
+
+
+def _nebula(stage: Stage, palette: Palette) -> Backdrop:
+    height, width, unit = stage.height, stage.width, stage.unit
+    first = fbm(mix(stage.seed, 97), height, width, unit * 0.42, unit * 0.52, 5)
+    second = fbm(mix(stage.seed, 98), height, width, unit * 0.6, unit * 0.4, 3)
+    cloud = np.clip((first - np.float32(0.40)) * np.float32(2.6), 0, 1) * np.clip((second - np.float32(0.28)) * 2, 0, 1)
+    grain = (hash_grid(mix(stage.seed, 99), height, width) >> np.uint32(24)).astype(np.float32) * np.float32(1 / 256)
+    index = np.clip(cloud * np.float32(230) + grain, 0, 255).astype(np.uint8)
+    black = blend((4, 5, 14), palette["zenith"], 0.12)
+    table = palette.table(
+        [(0, black), (80, blend(black, palette["middle"], 0.5)), (170, palette["middle"]), (255, palette["horizon"])]
+    )
+    half = index[::2, ::2]
+    picture = Planes(np.take(table[:, 0], index), np.take(table[:, 1], half), np.take(table[:, 2], half))
+    dice = Dice(mix(stage.seed, 94))
+    for _ in range(int(420 * width * height / (unit * unit))):
+        row, column, bright = int(dice.unit() * (height - 6)), int(dice.unit() * (width - 6)), dice.unit()
+        side = max(1, unit // 540) + (1 if bright > 0.9 else 0)
+        spot = picture.y[row : row + side, column : column + side]
+        np.maximum(spot, np.uint8(int(70 + 165 * bright * bright * bright)), out=spot)
+    return Backdrop(picture)
