@@ -1,0 +1,88 @@
+"""The only wiring: parts in, application out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+
+from gateway import __version__
+from gateway.clock import Clock
+from gateway.control import events as control_events
+from gateway.control import state as control_state
+from gateway.control import tokens as control_tokens
+from gateway.errors import StoreUnavailable
+from gateway.exercise import service as exercise_service
+from gateway.oauth import endpoints as oauth
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.tokens.keys import Keyring
+from gateway.tokens.usage import UsageBook
+from gateway.videos import endpoints as videos
+from gateway.web.answers import add_handlers
+from gateway.web.context import Context, Ctx
+from gateway.web.limits import BodyLimit, RequestId
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz")
+async def readyz(ctx: Ctx) -> JSONResponse:
+    """The store answers and media can be served."""
+    try:
+        await exercise_service.show(ctx.store)
+    except StoreUnavailable as exc:
+        return JSONResponse({"status": "unavailable", "reason": exc.message}, 503)
+    if not ctx.settings.media.is_dir():
+        return JSONResponse({"status": "unavailable", "reason": f"{ctx.settings.media} is not there"}, 503)
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
+    """The gateway. It owns `store` from now on and closes it at the end."""
+    context = Context(settings, store, clock, keys, UsageBook())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
+        usage = asyncio.create_task(context.usage.run(store))
+        yield
+        usage.cancel()
+        with suppress(asyncio.CancelledError):
+            await usage
+        await context.usage.flush(store)
+        await store.close()
+
+    app = FastAPI(
+        title="leakdrill",
+        version=__version__,
+        description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    add_handlers(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RequestId)
+    routers = (
+        health,
+        videos.router,
+        oauth.router,
+        control_state.public,
+        control_state.router,
+        control_tokens.router,
+        control_events.router,
+    )
+    for router in routers:
+        app.include_router(router)
+    return app

@@ -1,0 +1,61 @@
+"""`leakdrill`: the program. Commands are imported when they are called, so that starting one does not pay for all.
+
+Exit codes: 0 done (a drill: contained), 1 not contained, 2 bad usage or unusable surroundings, 3 inconclusive, 4 the
+drill itself failed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.errors import LeakdrillError
+
+# Command -> the module that has it, and its short help.
+COMMANDS = {
+    "demo": ("gateway.commands.demo", "Start everything, replay November 2024, write the report, stay open."),
+    "up": ("gateway.commands.serve", "Run gateway, workers and page."),
+    "gateway": ("gateway.commands.serve", "Run the gateway alone."),
+    "worker": ("gateway.commands.serve", "Run a worker alone."),
+    "page": ("gateway.commands.serve", "Run the page alone."),
+    "tokens": ("gateway.commands.tokens", "Issue, list, show, revoke and restore tokens."),
+    "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
+    "render": ("gateway.commands.render", "Render one clip without a gateway."),
+}
+
+
+class _LateGroup(click.Group):
+    """Knows its commands by name; imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="leakdrill")
+def program() -> None:
+    """Rehearse a token leak: a mock video API that can be leaked, and cut off, on purpose."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Runs the program; an error that leakdrill foresees is one line on standard error and exit code 2."""
+    try:
+        return program(arguments, prog_name="leakdrill")
+    except LeakdrillError as exc:
+        click.echo(f"leakdrill: {exc}", err=True)
+        sys.exit(2)

@@ -1,0 +1,78 @@
+"""Time as an argument.
+
+Two times exist. *Wall time* orders what really happens: leases, expiry, the event list. *Replay time* is the
+time of the morning being replayed; it is a reading of wall time through a `ReplayClock` and never decides
+anything about access.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What every part that needs the time is given."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch, UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+
+class FrozenClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError(f"a frozen clock moves forward only, not by {seconds} s")
+        self._now += seconds
+
+
+@dataclass(frozen=True)
+class ReplayClock:
+    """Maps wall time to replay time: `anchor` was shown at wall time `anchor_wall`, and runs `speed` times as fast.
+
+    `anchor` and `anchor_wall` are Unix seconds; `utc_offset` is what the replayed place's wall showed, in seconds.
+    """
+
+    anchor: float
+    anchor_wall: float
+    speed: float
+    running: bool
+    utc_offset: int = 0
+
+    def at(self, wall: float) -> float:
+        """Replay time, Unix seconds, when the wall clock shows `wall`."""
+        if not self.running:
+            return self.anchor
+        return self.anchor + max(0.0, wall - self.anchor_wall) * self.speed
+
+    def iso(self, wall: float) -> str:
+        """The same as ISO 8601 with the replayed place's offset, to the second."""
+        zone = timezone(timedelta(seconds=self.utc_offset))
+        return datetime.fromtimestamp(self.at(wall), zone).isoformat(timespec="seconds")
+
+    def moved(self, wall: float, *, speed: float | None = None, running: bool | None = None) -> ReplayClock:
+        """The same morning from `wall` on, at another speed, paused or running."""
+        return replace(
+            self,
+            anchor=self.at(wall),
+            anchor_wall=wall,
+            speed=self.speed if speed is None else speed,
+            running=self.running if running is None else running,
+        )

@@ -1,0 +1,95 @@
+"""`up`, `gateway`, `worker`, `page`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from gateway import settings as settings_module
+from gateway.commands.control_client import ControlClient
+from gateway.serve import die_with_parent, run_gateway, run_worker
+from gateway.supervisor import Supervisor
+
+data_option = click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
+port_option = click.option("--port", type=click.IntRange(1, 65535), help="Port of the gateway [8000].")
+page_port_option = click.option("--page-port", type=click.IntRange(1, 65535), help="Port of the page [7860].")
+workers_option = click.option(
+    "--workers", type=click.IntRange(0, 64), default=None, help="Worker processes [one a core, at most 4]."
+)
+
+
+def default_workers() -> int:
+    """One render per core is the best a machine can do; four are enough for a laptop."""
+    return min(4, os.cpu_count() or 1)
+
+
+@click.command()
+@workers_option
+@port_option
+@page_port_option
+@click.option("--page/--no-page", default=True, help="Whether to run the page as well.")
+@data_option
+def up(workers: int | None, port: int | None, page_port: int | None, page: bool, data: Path | None) -> None:
+    """Run gateway, workers and page until Ctrl-C."""
+    settings = settings_module.load(data=data, port=port, page_port=page_port)
+    stop = stop_event()
+    with Supervisor(settings) as supervisor:
+        supervisor.start(workers=default_workers() if workers is None else workers, page=page)
+        if page:
+            _give_page_a_token(supervisor)
+        click.echo(f"gateway      {supervisor.gateway_url}")
+        if page:
+            supervisor.wait_for_page()
+            click.echo(f"page         {supervisor.page_url}")
+        click.echo(f"admin token  in {supervisor.admin_file()}")
+        click.echo("Ctrl-C stops everything.")
+        while not stop.wait(0.5):
+            supervisor.tend()
+
+
+@click.command()
+@click.option("--host", help="Address to bind [127.0.0.1].")
+@port_option
+@data_option
+def gateway(host: str | None, port: int | None, data: Path | None) -> None:
+    """Run the gateway alone."""
+    run_gateway(settings_module.load(host=host, port=port, data=data))
+
+
+@click.command()
+@click.option("--slots", type=click.IntRange(1, 64), default=1, show_default=True, help="Renders at a time.")
+@data_option
+def worker(slots: int, data: Path | None) -> None:
+    """Run a worker alone; it shares the database and the media directory with the gateway."""
+    run_worker(settings_module.load(data=data), slots)
+
+
+@click.command()
+def page() -> None:
+    """Run the page alone; it needs LEAKDRILL_GATEWAY_URL and LEAKDRILL_PAGE_TOKENS."""
+    from frontend.app import main as run_page
+
+    die_with_parent()
+    run_page()
+
+
+def stop_event() -> threading.Event:
+    """Set by Ctrl-C and SIGTERM."""
+    stop = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: stop.set())
+    return stop
+
+
+def _give_page_a_token(supervisor: Supervisor) -> None:
+    """A first start gives the page a token of its own. What became of it later is left alone: a page whose access
+    was revoked stays without access after a restart."""
+    if supervisor.page_has_tokens():
+        return
+    with ControlClient(supervisor.gateway_url, supervisor.admin_token) as control:
+        issued = control.post("/control/tokens", {"principal": "page", "cohort": "page"})
+    supervisor.give_page([issued["token"]])

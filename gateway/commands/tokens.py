@@ -1,0 +1,191 @@
+"""`leakdrill tokens …`: the control API from a shell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway import settings as settings_module
+from gateway.commands.control_client import ControlClient, open_control
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COLUMNS = ("accessor", "principal", "cohort", "state", "created", "expires")
+
+
+def _reach(command: F) -> F:
+    """The options that say which gateway, and how to print."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--admin-token", help="Admin bearer [LEAKDRILL_ADMIN_TOKEN, else the data directory's file]."),
+        click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA]."),
+        click.option("--target", help="Gateway address [http://127.0.0.1:8000]."),
+    ):
+        command = option(command)
+    return command
+
+
+def _open(target: str | None, data: Path | None, admin_token: str | None) -> ControlClient:
+    return open_control(settings_module.load(data=data), target, admin_token)
+
+
+@click.group()
+def tokens() -> None:
+    """Issue, list, show, revoke and restore tokens."""
+
+
+@tokens.command()
+@click.option("--principal", required=True, help="Whose token it is.")
+@click.option("--cohort", required=True, help="The group it belongs to.")
+@click.option("--scope", "scopes", multiple=True, help="videos:read or videos:write; both unless given.")
+@click.option("--label", "labels", multiple=True, help="Free labels.")
+@click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
+@_reach
+def issue(
+    principal: str,
+    cohort: str,
+    scopes: tuple[str, ...],
+    labels: tuple[str, ...],
+    expires_in: float | None,
+    target: str | None,
+    data: Path | None,
+    admin_token: str | None,
+    as_json: bool,
+) -> None:
+    """Issue a token. Its secret is shown this once."""
+    body: dict[str, Any] = {"principal": principal, "cohort": cohort, "labels": list(labels)}
+    if scopes:
+        body["scopes"] = list(scopes)
+    if expires_in is not None:
+        body["expires_in"] = expires_in
+    with _open(target, data, admin_token) as control:
+        issued = control.post("/control/tokens", body)
+    click.echo(json.dumps(issued) if as_json else f"{issued['token']}\n{_line(issued)}")
+
+
+@tokens.command("list")
+@click.option("--cohort", help="Only this cohort.")
+@click.option("--principal", help="Only this principal.")
+@click.option("--state", help="Only this state.")
+@_reach
+def list_tokens(
+    cohort: str | None,
+    principal: str | None,
+    state: str | None,
+    target: str | None,
+    data: Path | None,
+    admin_token: str | None,
+    as_json: bool,
+) -> None:
+    """List tokens, oldest first."""
+    wanted = {"cohort": cohort, "principal": principal, "state": state}
+    params = {name: value for name, value in wanted.items() if value is not None}
+    with _open(target, data, admin_token) as control:
+        found = control.get("/control/tokens", params)["data"]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(_row(COLUMNS))
+    for token in found:
+        click.echo(_line(token))
+
+
+@tokens.command()
+@click.argument("accessor")
+@_reach
+def show(accessor: str, target: str | None, data: Path | None, admin_token: str | None, as_json: bool) -> None:
+    """Show one token."""
+    with _open(target, data, admin_token) as control:
+        token = control.get(f"/control/tokens/{accessor}")
+    _print(token, as_json)
+
+
+@tokens.command()
+@click.argument("accessor", required=False)
+@click.option("--cohort", help="Revoke a whole cohort.")
+@click.option("--principal", help="Revoke all tokens of one principal.")
+@click.option("--token-file", type=click.File(), help="Revoke the token in this file (- for standard input).")
+@click.option("--all", "everyone", is_flag=True, help="Revoke every token; asks once more.")
+@click.option("--reason", default="revoked from the shell", show_default=True, help="For the record.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_reach
+def revoke(
+    accessor: str | None,
+    cohort: str | None,
+    principal: str | None,
+    token_file: Any,
+    everyone: bool,
+    reason: str,
+    yes: bool,
+    target: str | None,
+    data: Path | None,
+    admin_token: str | None,
+    as_json: bool,
+) -> None:
+    """Revoke a token by its accessor, or a whole selection. There is no way back."""
+    chosen: dict[str, Any] = {"accessor": accessor, "cohort": cohort, "principal": principal}
+    if token_file is not None:
+        chosen["token"] = token_file.read().strip()
+    if everyone:
+        chosen["all"] = True
+    selector = {name: value for name, value in chosen.items() if value is not None}
+    if len(selector) != 1:
+        raise click.UsageError("name exactly one of ACCESSOR, --cohort, --principal, --token-file, --all")
+    with _open(target, data, admin_token) as control:
+        if everyone and not yes:
+            seen = control.post("/control/revocations/preview", {"selector": selector})
+            click.confirm(f"Revoke all {seen['tokens']} tokens and stop their jobs?", abort=True)
+        body = {"selector": selector, "reason": reason, **({"confirm": "all"} if everyone else {})}
+        done = control.post("/control/revocations", body)
+    if as_json:
+        click.echo(json.dumps(done))
+        return
+    stopped = done["jobs"]
+    click.echo(
+        f"{done['id']}: {done['tokens']} tokens revoked, "
+        f"{stopped['queued']} queued and {stopped['running']} running jobs stopped"
+    )
+
+
+@tokens.command()
+@click.argument("accessor")
+@_reach
+def restore(accessor: str, target: str | None, data: Path | None, admin_token: str | None, as_json: bool) -> None:
+    """Restore a quarantined or suspended token. A revoked one stays revoked."""
+    with _open(target, data, admin_token) as control:
+        token = control.patch(f"/control/tokens/{accessor}", {"state": "active"})
+    _print(token, as_json)
+
+
+def _print(token: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(token))
+        return
+    for name, value in token.items():
+        click.echo(f"{name:15} {_moment(value) if name.endswith('_at') else value}")
+
+
+def _line(token: dict[str, Any]) -> str:
+    return _row(
+        (
+            token["accessor"],
+            token["principal"],
+            token["cohort"],
+            token["state"],
+            _moment(token["created_at"]),
+            _moment(token["expires_at"]),
+        )
+    )
+
+
+def _row(values: tuple[str, ...]) -> str:
+    return "  ".join(f"{value:<20}" for value in values).rstrip()
+
+
+def _moment(value: float | None) -> str:
+    return "-" if value is None else datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")

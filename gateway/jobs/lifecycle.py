@@ -1,0 +1,146 @@
+"""What a worker does to a job's row: claim, extend, finish, fail, release. Every step is fenced by the attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.events import EventKind
+from gateway.store import Connection, Store, events, jobs, workers
+from gateway.store.jobs import Job, JobStatus
+
+WORKER_LOST = "Every worker that tried to render this video fell silent."
+
+
+@dataclass(frozen=True)
+class Held:
+    """A heartbeat's word on one job: who holds it and how far it is. `progress` is percent."""
+
+    id: str
+    attempt: int
+    accessor: str
+    progress: int
+    step: int | None
+    steps: int | None
+    moved: bool
+
+
+async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
+    """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
+    if not await store.read(lambda tx: jobs.claimable(tx, now)):
+        return None
+
+    def work(tx: Connection) -> Job | None:
+        for lost in jobs.exhausted(tx, now, max_attempts):
+            if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
+                _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
+        candidate = jobs.next_claim(tx, now)
+        if candidate is None:
+            return None
+        job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
+        if job is None:
+            return None
+        if candidate.status is JobStatus.IN_PROGRESS:
+            _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": candidate.worker, "attempt": job.attempt})
+        else:
+            _append(tx, EventKind.JOB_STARTED, job, worker, now, {"attempt": job.attempt})
+        return job
+
+    return await store.write(work)
+
+
+async def lost(store: Store, held: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those of the (id, attempt) pairs that are no longer ours: cancelled, revoked, deleted or taken over."""
+    return await store.read(lambda tx: [pair for pair in held if not jobs.still_held(tx, *pair)])
+
+
+async def beat(store: Store, worker: str, held: list[Held], *, now: float, lease_seconds: float) -> None:
+    """Extends the leases, writes progress where it moved, and says that the worker lives."""
+
+    def work(tx: Connection) -> None:
+        workers.beat(tx, worker, now)
+        for one in held:
+            extended = jobs.extend(
+                tx,
+                one.id,
+                one.attempt,
+                lease_until=now + lease_seconds,
+                progress=one.progress,
+                step=one.step,
+                steps=one.steps,
+            )
+            if extended and one.moved:
+                data = {"progress": one.progress, "step": one.step, "steps": one.steps}
+                events.append(
+                    tx,
+                    EventKind.JOB_PROGRESSED,
+                    at=now,
+                    actor=worker,
+                    accessor=one.accessor,
+                    job=one.id,
+                    data=data,
+                )
+
+    await store.write(work)
+
+
+async def complete(
+    store: Store, job: Job, *, worker: str, file: str, size: int, now: float, keep_seconds: float
+) -> bool:
+    """Publishes the clip. False where the job was taken away meanwhile: the output must then be discarded."""
+
+    def work(tx: Connection) -> bool:
+        done = jobs.complete(tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=now + keep_seconds)
+        if done:
+            _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
+        return done
+
+    return await store.write(work)
+
+
+async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, now: float) -> bool:
+    """Ends the job with an error, if it is still this attempt's."""
+
+    def work(tx: Connection) -> bool:
+        ended = jobs.fail(tx, job.id, code=code, message=message, now=now, attempt=job.attempt)
+        if ended:
+            _append(tx, EventKind.JOB_FAILED, job, worker, now, {"code": code, "message": message})
+        return ended
+
+    return await store.write(work)
+
+
+async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
+    """Gives the job back to its place in the line: a worker that must stop at once."""
+
+    def work(tx: Connection) -> bool:
+        released = jobs.release(tx, job.id, job.attempt)
+        if released:
+            _append(tx, EventKind.JOB_RELEASED, job, worker, now, {"attempt": job.attempt})
+        return released
+
+    return await store.write(work)
+
+
+async def worker_started(store: Store, worker: workers.Worker) -> None:
+    """Registers a worker."""
+
+    def work(tx: Connection) -> None:
+        workers.register(tx, worker)
+        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots}
+        events.append(tx, EventKind.WORKER_STARTED, at=worker.started_at, actor=worker.name, data=data)
+
+    await store.write(work)
+
+
+async def worker_stopped(store: Store, name: str, *, now: float) -> None:
+    """A worker says goodbye."""
+
+    def work(tx: Connection) -> None:
+        workers.stop(tx, name, now)
+        events.append(tx, EventKind.WORKER_STOPPED, at=now, actor=name)
+
+    await store.write(work)
+
+
+def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: dict[str, object]) -> None:
+    events.append(tx, kind, at=now, actor=worker, accessor=job.accessor, job=job.id, data=data)

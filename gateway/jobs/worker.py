@@ -1,0 +1,219 @@
+"""A worker process: claims jobs, renders them, and lets go the moment a job is no longer its own.
+
+Three loops share one event loop: slots that claim and render (the render itself runs in a thread), a guard that
+asks the database every 0.1 s whether each running attempt still holds its job, and a heartbeat that extends leases
+and writes progress. The guard is what stops a render after a revocation; nothing has to tell the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fake_model import Interrupted, PipelineError, VideoPipeline
+from gateway.clock import Clock
+from gateway.errors import StoreUnavailable
+from gateway.jobs import lifecycle
+from gateway.jobs.lifecycle import Held
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.store.jobs import Job
+from gateway.store.workers import Worker
+
+log = logging.getLogger("leakdrill.worker")
+
+BROKE = "The render broke in a way that the worker did not expect; its log has the details."
+
+
+@dataclass
+class _Render:
+    """One attempt under way. The render thread writes the progress fields, the heartbeat reads them."""
+
+    job: Job
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    progress: int = 0
+    step: int | None = None
+    steps: int | None = None
+    told: tuple[int, int | None] = (0, None)
+
+    def held(self) -> Held:
+        moved = (self.progress, self.step) != self.told
+        self.told = (self.progress, self.step)
+        return Held(self.job.id, self.job.attempt, self.job.accessor, self.progress, self.step, self.steps, moved)
+
+
+class WorkerProcess:
+    """`slots` renders at a time. `stop()` once: finish what runs, claim no more. Twice: give it back and leave."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, *, slots: int = 1) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._slots = slots
+        self._renders: dict[str, _Render] = {}
+        self._draining = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def stop(self) -> None:
+        """Drain; called again, interrupt the renders and release their jobs."""
+        if self._draining.is_set():
+            self._leaving.set()
+            for render in self._renders.values():
+                render.interrupted.set()
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Works until stopped."""
+        now = self._clock.now()
+        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now)
+        await lifecycle.worker_started(self._store, me)
+        helpers = [asyncio.create_task(self._guard()), asyncio.create_task(self._heartbeat())]
+        try:
+            await asyncio.gather(*(self._slot() for _ in range(self._slots)))
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await lifecycle.worker_stopped(self._store, self.name, now=self._clock.now())
+
+    async def _slot(self) -> None:
+        while not self._draining.is_set():
+            try:
+                job = await self._claim()
+                if job is not None:
+                    await self._attempt(job)
+                    continue
+            except StoreUnavailable as exc:
+                # The lease decides: a job that could not be finished is taken over once it runs out.
+                log.warning("action=store_unavailable worker=%s reason=%s", self.name, exc)
+            await self._pause(self._settings.poll_seconds)
+
+    async def _claim(self) -> Job | None:
+        return await lifecycle.claim(
+            self._store,
+            worker=self.name,
+            now=self._clock.now(),
+            lease_seconds=self._settings.lease_seconds,
+            max_attempts=self._settings.max_attempts,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _attempt(self, job: Job) -> None:
+        render = _Render(job)
+        self._renders[job.id] = render
+        file = f"{job.id}.{job.attempt}.mp4"
+        output = self._settings.media / file
+        self._remove_leftovers(job)
+        log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
+        try:
+            size = await asyncio.to_thread(self._render, render, output)
+        except Interrupted:
+            await self._let_go(job)
+        except PipelineError as exc:
+            log.error("action=render_failed worker=%s job=%s reason=%s", self.name, job.id, exc)
+            await lifecycle.fail(
+                self._store, job, worker=self.name, code="render_failed", message=str(exc), now=self._clock.now()
+            )
+        except Exception:
+            log.exception("action=render_broke worker=%s job=%s", self.name, job.id)
+            await lifecycle.fail(
+                self._store, job, worker=self.name, code="render_failed", message=BROKE, now=self._clock.now()
+            )
+        else:
+            await self._publish(job, output, size)
+        finally:
+            del self._renders[job.id]
+
+    async def _publish(self, job: Job, output: Path, size: int) -> None:
+        done = await lifecycle.complete(
+            self._store,
+            job,
+            worker=self.name,
+            file=output.name,
+            size=size,
+            now=self._clock.now(),
+            keep_seconds=self._settings.clip_seconds,
+        )
+        if not done:
+            output.unlink(missing_ok=True)  # noqa: ASYNC240  a local unlink, microseconds
+            log.info("action=output_discarded worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
+
+    async def _let_go(self, job: Job) -> None:
+        """The render was interrupted: by the guard (the job is gone already) or because the worker must leave."""
+        released = await lifecycle.release(self._store, job, worker=self.name, now=self._clock.now())
+        log.info("action=render_stopped worker=%s job=%s released=%s", self.name, job.id, released)
+
+    def _remove_leftovers(self, job: Job) -> None:
+        """What a killed worker left of an earlier attempt."""
+        if job.attempt > 1:
+            for path in self._settings.media.glob(f"*{job.id}.*"):
+                path.unlink(missing_ok=True)
+
+    def _render(self, render: _Render, output: Path) -> int:
+        """Runs in a thread; the size of the file in bytes."""
+        request = render.job.request
+
+        def on_step(_pipe: VideoPipeline, index: int, _timestep: float, state: dict[str, object]) -> None:
+            render.steps = int(str(state["num_inference_steps"]))
+            render.step = index + 1
+
+        def on_frame(done: int, total: int) -> None:
+            render.progress = min(99, done * 100 // total)
+
+        clip = VideoPipeline()(
+            request.prompt,
+            output=output,
+            size=request.size,
+            seconds=request.seconds,
+            fps=request.fps,
+            model=request.variant,
+            style=request.style,
+            seed=request.seed,
+            negative_prompt=request.negative_prompt,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            watermark=self._settings.watermark,
+            encoder_threads=self._settings.encoder_threads,
+            callback_on_step_end=on_step,
+            on_frame=on_frame,
+            interrupt=render.interrupted.is_set,
+        )
+        return clip.bytes
+
+    async def _guard(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.guard_seconds)
+            # A snapshot: a job claimed while the question is under way must not be judged by the answer.
+            held = {(one.job.id, one.job.attempt): one for one in self._renders.values()}
+            if not held:
+                continue
+            try:
+                gone = await lifecycle.lost(self._store, list(held))
+            except StoreUnavailable as exc:
+                log.warning("action=guard_failed worker=%s reason=%s", self.name, exc)
+                continue
+            for pair in gone:
+                held[pair].interrupted.set()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+            held = [render.held() for render in self._renders.values()]
+            try:
+                await lifecycle.beat(
+                    self._store, self.name, held, now=self._clock.now(), lease_seconds=self._settings.lease_seconds
+                )
+            except StoreUnavailable as exc:
+                log.warning("action=heartbeat_failed worker=%s reason=%s", self.name, exc)

@@ -1,0 +1,97 @@
+"""Runs one part: a gateway or a worker, in this process, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+
+from gateway.clock import SystemClock
+from gateway.errors import OperatorError
+from gateway.settings import Settings, prepare_data
+
+PARENT = "LEAKDRILL_PARENT_PID"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OperatorError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as exc:
+        listener.close()
+        raise OperatorError(
+            f"cannot listen on {host}:{port}: {exc.strerror or exc}; choose another port with --port, "
+            "or stop what uses this one"
+        ) from exc
+    listener.set_inheritable(True)
+    return listener
+
+
+def configure_logging(level: str) -> None:
+    """One line an entry, on standard error."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+
+
+def die_with_parent() -> None:
+    """Stops this process when the supervisor that started it is gone, however it went."""
+    parent = int(os.environ.get(PARENT, "0"))
+    if not parent:
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def run_gateway(settings: Settings) -> None:
+    """Serves HTTP until SIGTERM or Ctrl-C; raises OperatorError where it cannot start."""
+    # These cost half a second; a command that only prints help does not pay it.
+    import uvicorn
+
+    from gateway.app import create_app
+    from gateway.store import open_sqlite
+    from gateway.tokens.keys import load_keyring
+
+    prepare_data(settings)
+    keys = load_keyring(settings)
+    store = open_sqlite(settings.database_path)
+    listener = listen(settings.host, settings.port)
+    app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
+    config = uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=3, lifespan="on"
+    )
+    configure_logging(settings.log_level)
+    die_with_parent()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def run_worker(settings: Settings, slots: int) -> None:
+    """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
+    from gateway.jobs.worker import WorkerProcess
+    from gateway.store import open_sqlite
+
+    prepare_data(settings)
+    configure_logging(settings.log_level)
+    die_with_parent()
+
+    async def work() -> None:
+        store = open_sqlite(settings.database_path)
+        worker = WorkerProcess(settings, store, SystemClock(), slots=slots)
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, worker.stop)
+        await worker.run()
+        await store.close()
+
+    asyncio.run(work())

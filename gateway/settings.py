@@ -1,0 +1,96 @@
+"""Every setting of the gateway, the workers and the supervisor: `LEAKDRILL_…` in the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import OperatorError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """One class, read once at start. `load()` turns a bad value into one clear line."""
+
+    model_config = SettingsConfigDict(env_prefix="LEAKDRILL_", frozen=True)
+
+    data: Path = Field(Path(".leakdrill"), description="Directory for the database, media, reports and secrets.")
+    database_url: str = Field("", description="`sqlite:///PATH`; empty means `leakdrill.db` in the data directory.")
+    host: str = Field("127.0.0.1", description="Address the gateway binds. Nothing binds wider unless told.")
+    port: Port = Field(8000, description="Port of the gateway; 0 lets the system choose.")
+    page_host: str = Field("127.0.0.1", description="Address the page binds.")
+    page_port: Port = Field(7860, description="Port of the page.")
+    public_url: str = Field("", description="Base of signed media links; empty means the address a request came to.")
+    admin_token: str = Field("", description="Admin bearer; empty means the generated one in `admin.token`.")
+    secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
+    queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Longest request body that is read.")
+    link_seconds: int = Field(300, ge=1, description="How long a signed media link lives, in seconds.")
+    clip_seconds: int = Field(86_400, ge=60, description="How long a finished clip is served, in seconds.")
+    lease_seconds: float = Field(5.0, gt=0, description="How long a worker may be silent before its job is taken over.")
+    heartbeat_seconds: float = Field(0.5, gt=0, description="How often a worker extends its leases and tells progress.")
+    guard_seconds: float = Field(0.1, gt=0, description="How often a worker checks that its jobs are still its own.")
+    poll_seconds: float = Field(0.02, gt=0, description="How often an idle worker looks for a job.")
+    max_attempts: int = Field(3, ge=1, description="Attempts at a job before it fails with `worker_lost`.")
+    encoder_threads: int = Field(1, ge=1, le=16, description="Threads of the video encoder in each render.")
+    watermark: str = Field("synthetic · leakdrill mock", min_length=1, description="Words of the visible mark.")
+    log_level: str = Field("warning", description="debug, info, warning or error.")
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value not in {"debug", "info", "warning", "error"}:
+            raise ValueError("must be debug, info, warning or error")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///"):
+            raise ValueError("must start with sqlite:///, for example sqlite:///./leakdrill.db")
+        return value
+
+    @property
+    def database_path(self) -> Path:
+        """Where the SQLite database lies."""
+        return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data / "leakdrill.db"
+
+    @property
+    def media(self) -> Path:
+        """Directory of finished clips."""
+        return self.data / "media"
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment, `overrides` (None means: not given) on top.
+
+    Raises OperatorError naming each variable that does not fit.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        lines = [
+            f"LEAKDRILL_{'_'.join(str(part) for part in error['loc']).upper()}: "
+            f"{error['msg'].removeprefix('Value error, ')} (it is {error['input']!r})"
+            for error in exc.errors()
+        ]
+        raise OperatorError("; ".join(lines)) from exc
+
+
+def prepare_data(settings: Settings) -> None:
+    """Creates the data directory and `media/`; raises OperatorError where that cannot be written."""
+    for path in (settings.data, settings.media, settings.data / "reports"):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise OperatorError(
+                f"cannot create {path}: {exc.strerror}; set LEAKDRILL_DATA to a directory you can write"
+            ) from exc
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise OperatorError(f"cannot write in {path}; set LEAKDRILL_DATA to a directory you can write")

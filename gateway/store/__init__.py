@@ -1,0 +1,6 @@
+"""All SQL. A `Store` runs one function in one transaction; the functions beside it hold the statements."""
+
+from gateway.store.protocol import Connection, Row, Store
+from gateway.store.sqlite import SQLiteStore, open_sqlite
+
+__all__ = ["Connection", "Row", "SQLiteStore", "Store", "open_sqlite"]

@@ -1,0 +1,71 @@
+"""The event list: append, read, follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash
+from gateway.store import exercise
+from gateway.store.protocol import Connection, Row
+
+
+def append(
+    tx: Connection,
+    kind: EventKind,
+    *,
+    at: float,
+    actor: str,
+    accessor: str | None = None,
+    job: str | None = None,
+    data: Mapping[str, object] | None = None,
+) -> None:
+    """Adds one line in the caller's transaction: where the line cannot be written, the change does not happen."""
+    last = tx.fetch_one("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
+    previous = last["hash"] if last else GENESIS
+    clock = exercise.get(tx).clock
+    fields: dict[str, Any] = {
+        "at": at,
+        "replay_at": clock.iso(at) if clock else None,
+        "kind": str(kind),
+        "actor": actor,
+        "accessor": accessor,
+        "job": job,
+        "data": canonical(data or {}),
+    }
+    tx.execute(
+        "INSERT INTO events (at, replay_at, kind, actor, accessor, job, data, previous, hash) "
+        "VALUES (:at, :replay_at, :kind, :actor, :accessor, :job, :data, :previous, :hash)",
+        {**fields, "previous": previous, "hash": chain_hash(previous, **fields)},
+    )
+
+
+def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Event]:
+    """Events with `seq` above `after`, oldest first; `kind` is a prefix such as `job.`"""
+    rows = tx.fetch_all(
+        "SELECT * FROM events WHERE seq > :after AND substr(kind, 1, :length) = :kind ORDER BY seq LIMIT :limit",
+        {"after": after, "limit": limit, "kind": kind, "length": len(kind)},
+    )
+    return [_event(row) for row in rows]
+
+
+def last_seq(tx: Connection) -> int:
+    """The number of the newest event, 0 where there is none."""
+    row = tx.fetch_one("SELECT max(seq) AS seq FROM events")
+    return (row["seq"] or 0) if row else 0
+
+
+def _event(row: Row) -> Event:
+    return Event(
+        seq=row["seq"],
+        at=row["at"],
+        replay_at=row["replay_at"],
+        kind=row["kind"],
+        actor=row["actor"],
+        accessor=row["accessor"],
+        job=row["job"],
+        data=json.loads(row["data"]),
+        previous=row["previous"],
+        hash=row["hash"],
+    )

@@ -1,0 +1,69 @@
+"""The one row that says where the exercise stands: phase, replay clock, broadcast line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.clock import ReplayClock
+from gateway.store.protocol import Connection
+
+
+class Phase(StrEnum):
+    """Where the exercise stands."""
+
+    NORMAL = "normal"  # testers use their own tokens
+    EXPOSED = "exposed"  # tokens are behind a public page
+    REVOKED = "revoked"  # access was cut off
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """`phase_since` is Unix seconds."""
+
+    phase: Phase
+    phase_since: float | None
+    broadcast: str | None
+    clock: ReplayClock | None
+
+
+def get(tx: Connection) -> Exercise:
+    """The row as it is."""
+    row = tx.fetch_one("SELECT * FROM exercise WHERE id = 1")
+    if row is None:
+        raise LookupError("the exercise row is missing")
+    clock = None
+    if row["anchor"] is not None:
+        clock = ReplayClock(
+            anchor=row["anchor"],
+            anchor_wall=row["anchor_wall"],
+            speed=row["speed"],
+            running=bool(row["running"]),
+            utc_offset=row["utc_offset"],
+        )
+    return Exercise(Phase(row["phase"]), row["phase_since"], row["broadcast"], clock)
+
+
+def set_phase(tx: Connection, phase: Phase, at: float) -> None:
+    """Moves to `phase`."""
+    tx.execute("UPDATE exercise SET phase = :phase, phase_since = :at WHERE id = 1", {"phase": str(phase), "at": at})
+
+
+def set_broadcast(tx: Connection, text: str | None) -> None:
+    """The line shown on every page; None takes it away."""
+    tx.execute("UPDATE exercise SET broadcast = :text WHERE id = 1", {"text": text})
+
+
+def set_clock(tx: Connection, clock: ReplayClock | None) -> None:
+    """The replay clock; None takes it away."""
+    tx.execute(
+        "UPDATE exercise SET anchor = :anchor, anchor_wall = :wall, speed = :speed, running = :running, "
+        "utc_offset = :offset WHERE id = 1",
+        {
+            "anchor": clock.anchor if clock else None,
+            "wall": clock.anchor_wall if clock else None,
+            "speed": clock.speed if clock else None,
+            "running": int(clock.running) if clock else None,
+            "offset": clock.utc_offset if clock else None,
+        },
+    )

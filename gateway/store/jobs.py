@@ -1,0 +1,306 @@
+"""Job rows: the truth about every video, whoever delivers the work."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from gateway.store.protocol import Connection, Row
+
+
+class JobStatus(StrEnum):
+    """OpenAI's four; a cancelled or revoked job is `failed` with its own error code."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What was asked for. `model` is the name that was sent, `variant` the one that renders; `size` is "WxH" in
+    pixels, `seconds` the clip's length."""
+
+    prompt: str
+    model: str
+    variant: str
+    size: str
+    seconds: int
+    fps: int
+    seed: int
+    style: str | None = None
+    negative_prompt: str = ""
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as its row says. Times are Unix seconds; `file` is a name inside the media directory."""
+
+    seq: int
+    id: str
+    accessor: str
+    status: JobStatus
+    request: RenderRequest
+    priority: int
+    attempt: int
+    worker: str | None
+    progress: int
+    step: int | None
+    steps: int | None
+    created_at: float
+    started_at: float | None
+    completed_at: float | None
+    expires_at: float | None
+    file: str | None
+    bytes: int | None
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is in a terminal state."""
+        return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """`waiting` and `running` jobs."""
+
+    waiting: int
+    running: int
+
+
+def insert(tx: Connection, *, id: str, accessor: str, request: RenderRequest, at: float) -> None:
+    """Adds a queued job."""
+    tx.execute(
+        "INSERT INTO jobs (id, accessor, status, request, created_at) VALUES (:id, :accessor, 'queued', :request, :at)",
+        {"id": id, "accessor": accessor, "request": json.dumps(asdict(request)), "at": at},
+    )
+
+
+def get(tx: Connection, id: str) -> Job | None:
+    """The job, unless deleted."""
+    row = tx.fetch_one("SELECT * FROM jobs WHERE id = :id AND deleted_at IS NULL", {"id": id})
+    return _job(row) if row else None
+
+
+def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newest_first: bool) -> list[Job]:
+    """One token's jobs beyond the job `after`, in order of arrival."""
+    direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    rows = tx.fetch_all(
+        "SELECT * FROM jobs WHERE accessor = :accessor AND deleted_at IS NULL "
+        f"AND (:after IS NULL OR seq {beyond} (SELECT seq FROM jobs WHERE id = :after)) "
+        f"ORDER BY seq {direction} LIMIT :limit",
+        {"accessor": accessor, "after": after, "limit": limit},
+    )
+    return [_job(row) for row in rows]
+
+
+def ahead_of(tx: Connection, job: Job) -> int:
+    """How many waiting jobs will be served before this one."""
+    row = tx.fetch_one(
+        "SELECT count(*) AS n FROM jobs WHERE status = 'queued' "
+        "AND (priority < :priority OR (priority = :priority AND seq < :seq))",
+        {"priority": job.priority, "seq": job.seq},
+    )
+    return row["n"] if row else 0
+
+
+def queue_counts(tx: Connection) -> QueueCounts:
+    """The length of the line and of what is being rendered."""
+    row = tx.fetch_one(
+        "SELECT (SELECT count(*) FROM jobs WHERE status = 'queued') AS waiting, "
+        "(SELECT count(*) FROM jobs WHERE status = 'in_progress') AS running"
+    )
+    return QueueCounts(row["waiting"], row["running"]) if row else QueueCounts(0, 0)
+
+
+def count_by_status(tx: Connection) -> dict[str, int]:
+    """All jobs that are not deleted, by status."""
+    rows = tx.fetch_all("SELECT status, count(*) AS n FROM jobs WHERE deleted_at IS NULL GROUP BY status")
+    return {row["status"]: row["n"] for row in rows}
+
+
+def mean_render_seconds(tx: Connection) -> float | None:
+    """Seconds from start to finish over the last 20 finished jobs; None where none has finished."""
+    row = tx.fetch_one(
+        "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
+        "WHERE status = 'completed' ORDER BY completed_at DESC LIMIT 20)"
+    )
+    return row["seconds"] if row else None
+
+
+def claimable(tx: Connection, now: float) -> bool:
+    """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
+    row = tx.fetch_one(
+        "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now UNION ALL "
+        "SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1",
+        {"now": now},
+    )
+    return row is not None
+
+
+def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
+    """Jobs whose worker fell silent in their last attempt."""
+    rows = tx.fetch_all(
+        "SELECT * FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
+        {"now": now, "max": max_attempts},
+    )
+    return [_job(row) for row in rows]
+
+
+def next_claim(tx: Connection, now: float) -> Job | None:
+    """The job to take next: first one whose lease ran out, else the head of the line. Its token must be good."""
+    row = tx.fetch_one(
+        "SELECT jobs.* FROM jobs JOIN tokens USING (accessor) "
+        "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
+        "AND tokens.state IN ('active', 'quarantined') ORDER BY jobs.lease_until LIMIT 1",
+        {"now": now},
+    ) or tx.fetch_one(
+        "SELECT jobs.* FROM jobs JOIN tokens USING (accessor) "
+        "WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined') "
+        "ORDER BY jobs.priority, jobs.seq LIMIT 1"
+    )
+    return _job(row) if row else None
+
+
+def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: float) -> Job | None:
+    """Takes `job` if its row still is as it was read; None where somebody was faster."""
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
+        "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
+        "WHERE seq = :seq AND attempt = :attempt AND status = :status RETURNING *",
+        {
+            "worker": worker,
+            "lease": lease_until,
+            "now": now,
+            "seq": job.seq,
+            "attempt": job.attempt,
+            "status": str(job.status),
+        },
+    )
+    return _job(row) if row else None
+
+
+def still_held(tx: Connection, id: str, attempt: int) -> bool:
+    """Whether this attempt is still the one that may finish: not cancelled, revoked or taken over."""
+    row = tx.fetch_one(
+        "SELECT 1 FROM jobs WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
+        {"id": id, "attempt": attempt},
+    )
+    return row is not None
+
+
+def extend(
+    tx: Connection, id: str, attempt: int, *, lease_until: float, progress: int, step: int | None, steps: int | None
+) -> bool:
+    """A heartbeat: a longer lease and the progress so far. False where the attempt is no longer the holder."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET lease_until = :lease, progress = :progress, step = :step, steps = :steps "
+            "WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
+            {
+                "lease": lease_until,
+                "progress": progress,
+                "step": step,
+                "steps": steps,
+                "id": id,
+                "attempt": attempt,
+            },
+        )
+    )
+
+
+def complete(tx: Connection, id: str, attempt: int, *, file: str, size: int, now: float, expires_at: float) -> bool:
+    """Finishes the attempt. False where it is no longer the holder: its output must then be discarded."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
+            "file = :file, bytes = :bytes, lease_until = NULL "
+            "WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
+            {"now": now, "expires": expires_at, "file": file, "bytes": size, "id": id, "attempt": attempt},
+        )
+    )
+
+
+def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
+    """Ends a job that has not ended; with `attempt`, only while that attempt holds it."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
+            "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
+            "AND (:attempt IS NULL OR attempt = :attempt)",
+            {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
+        )
+    )
+
+
+def release(tx: Connection, id: str, attempt: int) -> bool:
+    """Gives a job back to its old place in the line."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
+            "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
+            {"id": id, "attempt": attempt},
+        )
+    )
+
+
+def mark_deleted(tx: Connection, id: str, at: float) -> None:
+    """Hides the job from its owner; the row stays for the record."""
+    tx.execute("UPDATE jobs SET deleted_at = :at WHERE id = :id", {"at": at, "id": id})
+
+
+def stop_revoked(tx: Connection, revocation: str, status: JobStatus, *, message: str, now: float) -> int:
+    """Ends every job in `status` whose token that revocation took; the number of jobs."""
+    return tx.execute(
+        "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
+        "completed_at = :now, lease_until = NULL, revocation = :revocation "
+        "WHERE status = :status AND accessor IN (SELECT accessor FROM tokens WHERE revocation = :revocation)",
+        {"message": message, "now": now, "revocation": revocation, "status": str(status)},
+    )
+
+
+def count_for(tx: Connection, accessors_where: str, params: dict[str, object]) -> QueueCounts:
+    """Waiting and running jobs of the tokens under a `TokenFilter`'s condition."""
+    row = tx.fetch_one(
+        "SELECT count(*) FILTER (WHERE status = 'queued') AS waiting, "
+        "count(*) FILTER (WHERE status = 'in_progress') AS running FROM jobs "
+        "WHERE status IN ('queued', 'in_progress') "
+        f"AND accessor IN (SELECT accessor FROM tokens WHERE {accessors_where})",
+        params,
+    )
+    return QueueCounts(row["waiting"], row["running"]) if row else QueueCounts(0, 0)
+
+
+def delete_all(tx: Connection) -> int:
+    """Forgets every job; only a reset does this."""
+    return tx.execute("DELETE FROM jobs")
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        seq=row["seq"],
+        id=row["id"],
+        accessor=row["accessor"],
+        status=JobStatus(row["status"]),
+        request=RenderRequest(**json.loads(row["request"])),
+        priority=row["priority"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        progress=row["progress"],
+        step=row["step"],
+        steps=row["steps"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        expires_at=row["expires_at"],
+        file=row["file"],
+        bytes=row["bytes"],
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+    )

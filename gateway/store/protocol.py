@@ -1,0 +1,47 @@
+"""What a database driver must offer.
+
+A unit of work is a plain function of a `Connection`: everything it does is one transaction, committed when it
+returns and rolled back when it raises. Parameters are named (`:name`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+Row = Mapping[str, Any]
+Params = Mapping[str, object]
+
+
+class Connection(Protocol):
+    """One open transaction."""
+
+    def execute(self, sql: str, params: Params | None = None) -> int:
+        """Runs a statement; the number of rows it touched."""
+        ...
+
+    def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def fetch_all(self, sql: str, params: Params | None = None) -> list[Row]:
+        """All rows."""
+        ...
+
+
+class Store(Protocol):
+    """Runs units of work. `StoreUnavailable` is raised, and nothing is changed, where the database does not answer."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` on one consistent snapshot that holds every change committed before the call."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` as one transaction; when this returns, the change is committed."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what is under way and lets go of the database."""
+        ...

@@ -1,0 +1,105 @@
+"""The tables, as SQLite knows them.
+
+`jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
+"""
+
+VERSION = 1
+
+SQLITE = """
+CREATE TABLE tokens (
+    accessor       TEXT PRIMARY KEY,
+    secret_hash    BLOB NOT NULL UNIQUE,
+    principal      TEXT NOT NULL,
+    cohort         TEXT NOT NULL,
+    scopes         TEXT NOT NULL,
+    labels         TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('active', 'quarantined', 'suspended', 'revoked')),
+    created_at     REAL NOT NULL,
+    expires_at     REAL,
+    last_used_at   REAL,
+    revoked_at     REAL,
+    revoked_reason TEXT,
+    revocation     TEXT
+);
+CREATE INDEX tokens_cohort ON tokens (cohort);
+CREATE INDEX tokens_principal ON tokens (principal);
+CREATE INDEX tokens_revocation ON tokens (revocation);
+
+CREATE TABLE jobs (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE,
+    accessor      TEXT NOT NULL REFERENCES tokens (accessor),
+    status        TEXT NOT NULL CHECK (status IN ('queued', 'in_progress', 'completed', 'failed')),
+    request       TEXT NOT NULL,
+    priority      INTEGER NOT NULL DEFAULT 0,
+    attempt       INTEGER NOT NULL DEFAULT 0,
+    worker        TEXT,
+    lease_until   REAL,
+    progress      INTEGER NOT NULL DEFAULT 0,
+    step          INTEGER,
+    steps         INTEGER,
+    created_at    REAL NOT NULL,
+    started_at    REAL,
+    completed_at  REAL,
+    expires_at    REAL,
+    file          TEXT,
+    bytes         INTEGER,
+    error_code    TEXT,
+    error_message TEXT,
+    revocation    TEXT,
+    deleted_at    REAL
+);
+CREATE INDEX jobs_waiting ON jobs (priority, seq) WHERE status = 'queued';
+CREATE INDEX jobs_running ON jobs (lease_until) WHERE status = 'in_progress';
+CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
+CREATE INDEX jobs_owner ON jobs (accessor, seq);
+
+CREATE TABLE revocations (
+    id              TEXT PRIMARY KEY,
+    selector        TEXT NOT NULL,
+    reason          TEXT NOT NULL,
+    actor           TEXT NOT NULL,
+    requested_at    REAL NOT NULL,
+    acknowledged_at REAL NOT NULL,
+    tokens          INTEGER NOT NULL,
+    jobs_queued     INTEGER NOT NULL,
+    jobs_running    INTEGER NOT NULL,
+    items           TEXT NOT NULL
+);
+
+CREATE TABLE events (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    at        REAL NOT NULL,
+    replay_at TEXT,
+    kind      TEXT NOT NULL,
+    actor     TEXT NOT NULL,
+    accessor  TEXT,
+    job       TEXT,
+    data      TEXT NOT NULL,
+    previous  TEXT NOT NULL,
+    hash      TEXT NOT NULL
+);
+
+CREATE TABLE workers (
+    name         TEXT PRIMARY KEY,
+    host         TEXT NOT NULL,
+    pid          INTEGER NOT NULL,
+    slots        INTEGER NOT NULL,
+    started_at   REAL NOT NULL,
+    heartbeat_at REAL NOT NULL,
+    stopped_at   REAL
+);
+
+CREATE TABLE exercise (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    phase        TEXT NOT NULL CHECK (phase IN ('normal', 'exposed', 'revoked')),
+    phase_since  REAL,
+    broadcast    TEXT,
+    anchor       REAL,
+    anchor_wall  REAL,
+    speed        REAL,
+    running      INTEGER,
+    utc_offset   INTEGER
+);
+INSERT INTO exercise (id, phase) VALUES (1, 'normal');
+"""

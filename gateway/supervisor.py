@@ -1,0 +1,201 @@
+"""Starts gateway, workers and page as child processes, waits until they answer, restarts workers, stops them all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from gateway.errors import OperatorError
+from gateway.serve import PARENT, listen
+from gateway.settings import Settings, prepare_data
+from gateway.tokens.keys import ADMIN_FILE, load_keyring
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+PAGE_TOKENS = "page.tokens"
+
+
+@dataclass
+class _Child:
+    """One process; `command` starts it again."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes]
+    restarts: int = 0
+
+
+@dataclass
+class Supervisor:
+    """A context manager: what it started is gone when it is left."""
+
+    settings: Settings
+    children: list[_Child] = field(default_factory=list)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where this machine reaches the gateway."""
+        return f"http://{_reachable(self.settings.host)}:{self.settings.port}"
+
+    @property
+    def page_url(self) -> str:
+        """Where this machine reaches the page."""
+        return f"http://{_reachable(self.settings.page_host)}:{self.settings.page_port}"
+
+    @property
+    def admin_token(self) -> str:
+        """The admin bearer."""
+        return load_keyring(self.settings).admin
+
+    def __enter__(self) -> Self:
+        prepare_data(self.settings)
+        (self.settings.data / "logs").mkdir(exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, workers: int, page: bool) -> None:
+        """Starts everything at once; raises OperatorError where an address is taken or a part does not come up."""
+        _ensure_free(self.settings.host, self.settings.port, "--port")
+        self._spawn("gateway", ["gateway"])
+        if page:
+            _ensure_free(self.settings.page_host, self.settings.page_port, "--page-port")
+            self._spawn("page", ["page"])
+        for number in range(1, workers + 1):
+            self._spawn(f"worker-{number}", ["worker"])
+        self._wait("gateway", f"{self.gateway_url}/readyz")
+
+    def wait_for_page(self) -> None:
+        """Returns once the page answers."""
+        self._wait("page", f"{self.page_url}/state")
+
+    def tend(self) -> None:
+        """Restarts workers that died; raises OperatorError where the gateway or the page is gone."""
+        for child in self.children:
+            code = child.process.poll()
+            if code is None:
+                continue
+            if not child.name.startswith("worker"):
+                raise OperatorError(f"the {child.name} ended with {code}; see {child.log}{_tail(child.log)}")
+            child.restarts += 1
+            if child.restarts > 20:
+                raise OperatorError(f"{child.name} keeps ending with {code}; see {child.log}{_tail(child.log)}")
+            child.process = self._popen(child.command, child.log)
+
+    def stop(self) -> None:
+        """Asks every child to end, workers first, and ends those that do not within 10 s."""
+        for child in reversed(self.children):
+            if child.process.poll() is None:
+                child.process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self.children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        self.children.clear()
+
+    def give_page(self, tokens: list[str]) -> None:
+        """Puts the tokens that the page uses where it reads them."""
+        path = self.settings.data / PAGE_TOKENS
+        fresh = path.with_name(f".{PAGE_TOKENS}.{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("".join(f"{token}\n" for token in tokens))
+        fresh.replace(path)
+
+    def page_has_tokens(self) -> bool:
+        """Whether the page was given tokens before."""
+        return (self.settings.data / PAGE_TOKENS).exists()
+
+    def admin_file(self) -> Path:
+        """Where the admin token lies."""
+        return self.settings.data / ADMIN_FILE
+
+    def _spawn(self, name: str, arguments: list[str]) -> None:
+        command = [sys.executable, "-m", "gateway", *arguments]
+        log = self.settings.data / "logs" / f"{name}.log"
+        self.children.append(_Child(name, command, log, self._popen(command, log)))
+
+    def _popen(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            # A group of its own: Ctrl-C reaches the supervisor alone, which then stops its children in order.
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment(),
+                start_new_session=True,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        given = {
+            f"LEAKDRILL_{name.upper()}": str(value)
+            for name, value in self.settings.model_dump(exclude_defaults=True).items()
+        }
+        return {
+            **os.environ,
+            **given,
+            "LEAKDRILL_DATA": str(self.settings.data.resolve()),
+            "LEAKDRILL_GATEWAY_URL": self.gateway_url,
+            "LEAKDRILL_PAGE_TOKENS_FILE": str((self.settings.data / PAGE_TOKENS).resolve()),
+            PARENT: str(os.getpid()),
+        }
+
+    def _wait(self, name: str, url: str) -> None:
+        child = next(one for one in self.children if one.name == name)
+        deadline = time.monotonic() + READY_SECONDS
+        with httpx.Client(timeout=2.0, trust_env=False) as client:
+            while time.monotonic() < deadline:
+                if child.process.poll() is not None:
+                    raise OperatorError(f"the {name} did not start; see {child.log}{_tail(child.log)}")
+                try:
+                    if client.get(url).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass  # not listening yet
+                time.sleep(0.05)
+        raise OperatorError(f"the {name} did not answer at {url} within {READY_SECONDS:.0f} s; see {child.log}")
+
+
+def free_port() -> int:
+    """A port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _ensure_free(host: str, port: int, option: str) -> None:
+    try:
+        listen(host, port).close()
+    except OperatorError as exc:
+        raise OperatorError(str(exc).replace("--port", option)) from exc
+
+
+def _reachable(host: str) -> str:
+    """The address to call a server that binds `host`."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _tail(log: Path) -> str:
+    """The last lines of a child's log, to show with the error."""
+    lines = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+    return "".join(f"\n  {line}" for line in lines)

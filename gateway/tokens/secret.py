@@ -1,0 +1,46 @@
+"""The secret: `ldk_`, 30 random base62 characters, and the CRC-32 of all that as 6 base62 characters.
+
+The checksum lets a scanner tell a real token from a look-alike without asking the database. At rest there is only
+an HMAC-SHA256 of the secret, keyed with the deployment's own key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import zlib
+from collections.abc import Callable
+
+PREFIX = "ldk_"
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+RANDOM_LENGTH = 30
+CHECK_LENGTH = 6
+PATTERN = re.compile(r"ldk_[0-9A-Za-z]{36}")
+
+
+def checksum(text: str) -> str:
+    """CRC-32 of `text` in six base62 digits, most significant first."""
+    value = zlib.crc32(text.encode())
+    digits = ""
+    for _ in range(CHECK_LENGTH):
+        value, digit = divmod(value, 62)
+        digits = BASE62[digit] + digits
+    return digits
+
+
+def mint(choose: Callable[[str], str] = secrets.choice) -> str:
+    """A new secret: 178 random bits. `choose` picks one character of an alphabet."""
+    head = PREFIX + "".join(choose(BASE62) for _ in range(RANDOM_LENGTH))
+    return head + checksum(head)
+
+
+def well_formed(text: str) -> bool:
+    """Whether `text` has the format and its checksum holds."""
+    return PATTERN.fullmatch(text) is not None and checksum(text[:-CHECK_LENGTH]) == text[-CHECK_LENGTH:]
+
+
+def keyed_hash(key: bytes, secret: str) -> bytes:
+    """What the database keeps in place of the secret (RFC 2104)."""
+    return hmac.digest(key, secret.encode(), hashlib.sha256)

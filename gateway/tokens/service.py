@@ -1,0 +1,157 @@
+"""Issue, check, list, move on the ladder, introspect."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from gateway.errors import Conflict, InsufficientScope, InvalidCredentials, NotFound
+from gateway.events import EventKind
+from gateway.store import Connection, Store, events, tokens
+from gateway.store.tokens import Token, TokenFilter, TokenState
+from gateway.tokens import secret as secrets_format
+
+READ = "videos:read"
+WRITE = "videos:write"
+SCOPES = (READ, WRITE)
+
+REFUSAL = (
+    "Incorrect API key provided. It is unknown, expired or no longer accepted; ask whoever gave it to you for another."
+)
+
+# Which moves an operator may make by hand. Revocation is its own transaction, and nothing leads back from it.
+LADDER: dict[TokenState, frozenset[TokenState]] = {
+    TokenState.ACTIVE: frozenset({TokenState.QUARANTINED, TokenState.SUSPENDED}),
+    TokenState.QUARANTINED: frozenset({TokenState.ACTIVE, TokenState.SUSPENDED}),
+    TokenState.SUSPENDED: frozenset({TokenState.ACTIVE, TokenState.QUARANTINED}),
+    TokenState.REVOKED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """What to issue. `expires_in` is seconds; None never expires."""
+
+    principal: str
+    cohort: str
+    scopes: tuple[str, ...] = SCOPES
+    labels: tuple[str, ...] = ()
+    expires_in: float | None = None
+
+
+async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
+    """A new secret, shown this once, and its row."""
+    secret = secrets_format.mint()
+    token = Token(
+        accessor=f"tok_{secrets.token_hex(8)}",
+        principal=new.principal,
+        cohort=new.cohort,
+        scopes=new.scopes,
+        labels=new.labels,
+        state=TokenState.ACTIVE,
+        created_at=now,
+        expires_at=None if new.expires_in is None else now + new.expires_in,
+        last_used_at=None,
+        revoked_at=None,
+        revoked_reason=None,
+        revocation=None,
+    )
+
+    def work(tx: Connection) -> None:
+        tokens.insert(tx, token, secrets_format.keyed_hash(key, secret))
+        data = {"principal": token.principal, "cohort": token.cohort, "scopes": list(token.scopes)}
+        events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
+
+    await store.write(work)
+    return secret, token
+
+
+async def authenticate(store: Store, key: bytes, bearer: str | None, *, now: float) -> Token:
+    """The bearer's token as its row is now. Raises InvalidCredentials, with one public text for every reason."""
+    if not bearer:
+        raise InvalidCredentials("You did not provide an API key. Send it as `Authorization: Bearer …`.", given=False)
+    if not secrets_format.well_formed(bearer):
+        raise InvalidCredentials(REFUSAL, reason="malformed")
+    secret_hash = secrets_format.keyed_hash(key, bearer)
+    token = await store.read(lambda tx: tokens.by_hash(tx, secret_hash))
+    if token is None:
+        raise InvalidCredentials(REFUSAL, reason="unknown")
+    ensure_accepted(token, now)
+    return token
+
+
+def ensure_accepted(token: Token | None, now: float) -> Token:
+    """Raises InvalidCredentials unless requests with this token are accepted now."""
+    if token is None:
+        raise InvalidCredentials(REFUSAL, reason="unknown")
+    if not token.accepted(now):
+        raise InvalidCredentials(REFUSAL, accessor=token.accessor, reason=token.shown_state(now))
+    return token
+
+
+def ensure_scope(token: Token, scope: str) -> None:
+    """Raises InsufficientScope where the token lacks `scope`, or is quarantined and the scope is risky."""
+    if scope not in token.scopes:
+        raise InsufficientScope(
+            f"This token has no scope {scope}.", scope=scope, accessor=token.accessor, reason="scope"
+        )
+    if token.state is TokenState.QUARANTINED and scope == WRITE:
+        raise InsufficientScope(
+            "This token is quarantined: it may read, not create.",
+            scope=scope,
+            accessor=token.accessor,
+            reason="quarantined",
+        )
+
+
+async def find(store: Store, which: TokenFilter, limit: int) -> list[Token]:
+    """Tokens that match, oldest first."""
+    return await store.read(lambda tx: tokens.find(tx, which, limit))
+
+
+async def show(store: Store, accessor: str) -> Token:
+    """One token; raises NotFound."""
+    token = await store.read(lambda tx: tokens.by_accessor(tx, accessor))
+    if token is None:
+        raise NotFound(f"There is no token {accessor!r}.", param="accessor", code="token_not_found")
+    return token
+
+
+async def change_state(store: Store, accessor: str, to: TokenState, *, now: float, actor: str) -> Token:
+    """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move. Moving to where it is does
+    nothing."""
+
+    def work(tx: Connection) -> Token | None:
+        token = tokens.by_accessor(tx, accessor)
+        if token is None or token.state is to:
+            return token
+        allowed = LADDER[token.state]
+        if to not in allowed:
+            ways = " or ".join(sorted(allowed)) or "nothing: revoked is final, issue a new token"
+            raise Conflict(f"A {token.state} token cannot become {to}; it can become {ways}.", param="state")
+        tokens.set_state(tx, accessor, to)
+        data = {"from": str(token.state), "to": str(to)}
+        events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=now, actor=actor, accessor=accessor, data=data)
+        return replace(token, state=to)
+
+    token = await store.write(work)
+    if token is None:
+        raise NotFound(f"There is no token {accessor!r}.", param="accessor", code="token_not_found")
+    return token
+
+
+async def introspect(store: Store, key: bytes, secret: str, *, now: float) -> Token | None:
+    """The token if it is accepted now, else None (RFC 7662: an inactive token gets no reason)."""
+    if not secrets_format.well_formed(secret):
+        return None
+    secret_hash = secrets_format.keyed_hash(key, secret)
+    token = await store.read(lambda tx: tokens.by_hash(tx, secret_hash))
+    return token if token is not None and token.accepted(now) else None
+
+
+async def record_refusal(store: Store, *, accessor: str, surface: str, reason: str, now: float) -> None:
+    """Refused use of a known token is evidence of continued abuse: it goes to the event list."""
+    data = {"surface": surface, "reason": reason}
+    await store.write(
+        lambda tx: events.append(tx, EventKind.REQUEST_REFUSED, at=now, actor="bearer", accessor=accessor, data=data)
+    )

@@ -1,0 +1,46 @@
+"""What the API takes: models, sizes, seconds, styles. The model has the same values; a test holds them together."""
+
+from __future__ import annotations
+
+SIZES = (
+    "854x480",
+    "480x854",
+    "480x480",
+    "1280x720",
+    "720x1280",
+    "720x720",
+    "1920x1080",
+    "1080x1920",
+    "1080x1080",
+    "1024x1792",
+    "1792x1024",
+    "1024x1024",
+)
+MIN_SECONDS, MAX_SECONDS = 1, 12
+MIN_FPS, MAX_FPS = 1, 60
+MAX_PROMPT = 32_000
+MAX_SEED = 2**32 - 1
+
+MODELS = ("standard", "turbo")
+# Names that existing client scripts send, and which of ours answers to them.
+ALIASES = {"sora-2": "standard", "sora-2-pro": "standard"}
+STYLES = (
+    "saltglass",
+    "emberfold",
+    "mosslight",
+    "quartz-noon",
+    "night-ink",
+    "paperwing",
+    "static-bloom",
+    "tin-lantern",
+)
+
+DEFAULT_MODEL = "standard"
+DEFAULT_SIZE = "1280x720"
+DEFAULT_SECONDS = 4
+DEFAULT_FPS = 30
+
+
+def model_behind(name: str) -> str:
+    """The variant that renders for a model name."""
+    return ALIASES.get(name, name)

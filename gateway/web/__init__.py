@@ -1,0 +1,1 @@
+"""What the HTTP rooms share: context, bearer checks, the error envelope, limits on bodies."""

@@ -1,0 +1,111 @@
+"""Every error as the one envelope, whoever raised it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+
+from gateway.errors import (
+    APIError,
+    InsufficientScope,
+    InvalidCredentials,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServerFault,
+    UnprocessableRequest,
+)
+from gateway.tokens import service
+from gateway.web.context import context_of
+
+log = logging.getLogger("leakdrill.gateway")
+
+REQUEST_ID = "leakdrill.request_id"
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Puts the envelope on our errors, the framework's, validation's, and on what nobody foresaw."""
+    app.add_exception_handler(APIError, _on_api_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+def answer(error: APIError, background: BackgroundTask | None = None) -> JSONResponse:
+    """The response for an error."""
+    return JSONResponse(error.body(), error.status, headers=error.headers, background=background)
+
+
+async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, APIError):
+        raise exc
+    task = None
+    if isinstance(exc, (InvalidCredentials, InsufficientScope)) and exc.accessor is not None:
+        ctx = context_of(request)
+        # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
+        task = BackgroundTask(
+            service.record_refusal,
+            ctx.store,
+            accessor=exc.accessor,
+            surface=_surface(request),
+            reason=exc.reason,
+            now=ctx.clock.now(),
+        )
+    return answer(exc, task)
+
+
+async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, HTTPException):
+        raise exc
+    headers = dict(exc.headers or {})
+    where = f"{request.method} {request.url.path[:200]}"
+    if exc.status_code == 404:
+        error: APIError = NotFound(f"There is nothing at {where}.", headers=headers)
+    elif exc.status_code == 405:
+        allowed = headers.get("Allow", headers.get("allow", "another method"))
+        error = MethodNotAllowed(f"{where} is not possible here; use {allowed}.", headers=headers)
+    elif exc.status_code < 500:
+        error = InvalidRequest(str(exc.detail), headers=headers, code="invalid_request")
+    else:
+        error = ServerFault(str(exc.detail), headers=headers)
+    response = answer(error)
+    response.status_code = exc.status_code
+    return response
+
+
+async def _on_validation_error(_request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, RequestValidationError):
+        raise exc
+    return answer(unprocessable(exc.errors()))
+
+
+async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
+    request_id = str(request.scope.get(REQUEST_ID, ""))
+    log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
+    # This handler answers outside the middleware that adds the id everywhere else.
+    headers = {"x-request-id": request_id} if request_id else None
+    return answer(ServerFault("The gateway failed on this request; its log says why.", headers=headers))
+
+
+def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:
+    """Pydantic's findings as one sentence; `param` is the first field's dotted name."""
+    parts = []
+    for error in errors:
+        name = ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path"))
+        message = str(error["msg"]).removeprefix("Value error, ")
+        parts.append(f"{name or 'body'}: {message}")
+    first = parts[0].partition(":")[0] if parts else None
+    return UnprocessableRequest("; ".join(parts[:5]) + ".", param=first)
+
+
+def _surface(request: Request) -> str:
+    """The route's template, so that ids do not end up in the list as surfaces."""
+    route = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path', request.url.path[:200])}"

@@ -1,0 +1,52 @@
+"""Who is asking: the bearer's token, or the admin (RFC 6750, section 2.1: the Authorization header only)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gateway.errors import InvalidCredentials
+from gateway.tokens import Token, service
+from gateway.web.context import Ctx
+
+
+def bearer_of(request: Request) -> str | None:
+    """The bearer, or None. The scheme's case does not matter (RFC 9110, section 11.1)."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() or None if scheme.lower() == "bearer" else None
+
+
+async def reader(request: Request, ctx: Ctx) -> Token:
+    """The caller's token, good for reading."""
+    now = ctx.clock.now()
+    token = await service.authenticate(ctx.store, ctx.keys.tokens, bearer_of(request), now=now)
+    service.ensure_scope(token, service.READ)
+    ctx.usage.note(token.accessor, now)
+    return token
+
+
+async def writer(request: Request, ctx: Ctx) -> Token:
+    """The caller's token, good for creating."""
+    now = ctx.clock.now()
+    token = await service.authenticate(ctx.store, ctx.keys.tokens, bearer_of(request), now=now)
+    service.ensure_scope(token, service.WRITE)
+    ctx.usage.note(token.accessor, now)
+    return token
+
+
+async def admin(request: Request, ctx: Ctx) -> str:
+    """The actor's name for the event list; raises InvalidCredentials for anybody but the admin."""
+    bearer = bearer_of(request)
+    if bearer is None or not ctx.keys.is_admin(bearer):
+        raise InvalidCredentials(
+            f"This needs the admin token. It is in the file admin.token of the gateway's data directory "
+            f"({ctx.settings.data}), or in LEAKDRILL_ADMIN_TOKEN.",
+            given=bearer is not None,
+        )
+    return "admin"
+
+
+Reader = Annotated[Token, Depends(reader)]
+Writer = Annotated[Token, Depends(writer)]
+Admin = Annotated[str, Depends(admin)]

@@ -1,0 +1,33 @@
+"""What every endpoint is given, built once by `create_app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from gateway.clock import Clock
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.tokens.keys import Keyring
+from gateway.tokens.usage import UsageBook
+
+
+@dataclass(frozen=True)
+class Context:
+    """The gateway's parts."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    keys: Keyring
+    usage: UsageBook
+
+
+def context_of(request: Request) -> Context:
+    """The context of the app that serves this request."""
+    return cast(Context, request.app.state.context)
+
+
+Ctx = Annotated[Context, Depends(context_of)]

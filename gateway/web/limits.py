@@ -1,0 +1,62 @@
+"""Pure ASGI middleware: a request id on every answer, and no body longer than the limit."""
+
+from __future__ import annotations
+
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import PayloadTooLarge
+from gateway.web.answers import REQUEST_ID, answer
+
+
+class RequestId:
+    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(8)}"
+        scope[REQUEST_ID] = request_id
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        await self._app(scope, receive, with_id)
+
+
+class BodyLimit:
+    """Refuses a body above `limit` bytes, declared or actually sent."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        too_large = PayloadTooLarge(f"The body is longer than {self._limit} bytes, the most that is read here.")
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._limit:
+                    raise too_large
+            return message
+
+        if declared.isdigit() and int(declared) > self._limit:
+            await answer(too_large)(scope, receive, send)
+            return
+        await self._app(scope, counted, send)

@@ -1,0 +1,1 @@
+"""Data, no code: facts, scenarios, prompts, tokens."""
