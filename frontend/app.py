@@ -1,0 +1,136 @@
+"""The page's server, and the file a Space names as its `app_file`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+if not __package__:
+    # Run as a file, as a Space does: look for the packages beside this folder rather than inside it.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import gradio as gr
+import uvicorn
+from fastapi import Body, FastAPI
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from frontend import look
+from frontend.client import Gateway
+from frontend.generate import GeneratePage, build, example_prompts
+from frontend.links import Links
+from frontend.live import Live
+from frontend.settings import Settings, SettingsError
+from frontend.tokens import PageTokens
+from frontend.wording import banner
+
+_UNKEPT = {"Cache-Control": "no-store"}
+
+
+def create_page(settings: Settings) -> FastAPI:
+    """Wires the page. Makes no request and opens nothing: the gateway may come later."""
+    gateway = Gateway(settings.gateway_url)
+    live = Live(gateway)
+    links = Links(gateway, settings.public_url)
+    rng = random.SystemRandom()
+    tokens = PageTokens(settings.tokens, settings.tokens_file, rng)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await gateway.aclose()
+
+    app = FastAPI(title="leakdrill page", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    _add_routes(app, live, links, tokens)
+    page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        build(page, example_prompts()),
+        path="/",
+        server_name=settings.host,
+        server_port=settings.port,
+        footer_links=[],
+        # Run history would write every field of the form, a token included, into the browser's storage.
+        run_history=False,
+        show_error=False,
+        # The page takes no files; Gradio's upload route exists all the same.
+        max_file_size="1kb",
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=look.theme(),
+        css=look.css(),
+        head=look.head(),
+    )
+    return mounted
+
+
+def _add_routes(app: FastAPI, live: Live, links: Links, tokens: PageTokens) -> None:
+    @app.get("/state")
+    async def state() -> Response:
+        said = banner(await live.status(), access=bool(tokens.current()))
+        return JSONResponse(vars(said), headers=_UNKEPT)
+
+    @app.post("/clip")
+    async def clip(video: Annotated[str, Body()], link: Annotated[str, Body()]) -> Response:
+        return JSONResponse((await links.check(video, link)).as_json(), headers=_UNKEPT)
+
+    @app.get("/favicon.ico")
+    async def favicon() -> Response:
+        return FileResponse(look.MARK, media_type="image/svg+xml")
+
+    @app.get("/manifest.json")
+    async def manifest() -> Response:
+        icon = {"src": "favicon.ico", "sizes": "any", "type": "image/svg+xml"}
+        return JSONResponse(
+            {"name": "leakdrill", "start_url": "./", "display": "browser", "icons": [icon]},
+            media_type="application/manifest+json",
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Bound before the page is built, so that a taken port is told in one line and at once.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        sys.stderr.write(
+            f"The page cannot listen on {settings.host}:{settings.port} ({error.strerror or error}). "
+            "Set LEAKDRILL_PAGE_HOST or LEAKDRILL_PAGE_PORT, or stop what runs there.\n"
+        )
+        return 2
+    config = uvicorn.Config(
+        create_page(settings), log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2
+    )
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
