@@ -4,7 +4,8 @@ DrillError               the drill itself failed            exit code 4
 ├── ScenarioError        a bad scenario or facts file       exit code 2
 ├── JournalError         a bad journal file                 exit code 2
 ├── TargetRefused        wrong address or admin token       exit code 2
-└── TargetDown           nobody answers: nothing is known   exit code 3
+├── TargetDown           nobody answers: nothing is known   exit code 3
+└── NotSteady            a check before the drill failed    exit code 3
 """
 
 
@@ -34,5 +35,11 @@ class TargetRefused(DrillError):
 
 class TargetDown(DrillError):
     """The target does not answer. A drill against it is inconclusive."""
+
+    exit_code = 3
+
+
+class NotSteady(DrillError):
+    """The gateway did not work before the drill began, so nothing that follows would mean anything."""
 
     exit_code = 3

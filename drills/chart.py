@@ -1,0 +1,143 @@
+"""The report's picture, as numbers: visitors' submits over replay time, with the marks that matter.
+
+Accepted and refused differ in place and pattern as well as colour; the caption says the same in words.
+"""
+
+from dataclasses import dataclass
+
+from drills.journal import Journal
+from drills.metrics import acknowledged, published_at, replay_minute
+from drills.readings import replay_clock
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 300, 44, 16, 96, 40
+BUCKETS = 30
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bucket: accepted submits stand at the bottom, refused ones on top of them. Pixels."""
+
+    x: float
+    width: float
+    accepted_y: float
+    accepted_height: float
+    refused_y: float
+    refused_height: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A vertical line with words beside it."""
+
+    x: float
+    text_y: float
+    anchor: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A place on the time axis."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """All that the template draws. `caption` says in a sentence what is seen."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    base: int
+    bars: list[Bar]
+    marks: list[Mark]
+    ticks: list[Tick]
+    top_count: int
+    top_y: float
+    caption: str
+
+
+def draw(journal: Journal) -> Chart | None:
+    """The picture, or None when the replay never ran."""
+    if journal.replay_zero is None:
+        return None
+    length = journal.scenario.clock.minutes
+    submits = [each for each in journal.exchanges if each.actor == "visitor" and each.surface == "submit"]
+    counts = [[0, 0] for _ in range(BUCKETS)]
+    for each in submits:
+        minute = replay_minute(journal, each.start) or 0.0
+        if each.outcome in ("accepted", "refused"):
+            bucket = min(BUCKETS - 1, max(0, int(minute / length * BUCKETS)))
+            counts[bucket][each.outcome == "refused"] += 1
+    top = max(1, *(sum(pair) for pair in counts))
+    accepted, refused = sum(pair[0] for pair in counts), sum(pair[1] for pair in counts)
+    return Chart(
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        base=HEIGHT - BOTTOM,
+        bars=[_bar(journal, index, pair, top) for index, pair in enumerate(counts)],
+        marks=_marks(journal, length),
+        ticks=[Tick(_x(minute, length), replay_clock(journal, minute)[:5]) for minute in _tick_minutes(length)],
+        top_count=top,
+        top_y=round(HEIGHT - BOTTOM - _plot_height(), 1),
+        caption=f"Visitors' submits over replay time: {accepted} accepted, {refused} refused; "
+        f"at most {top} in {length / BUCKETS:g} replay minutes.",
+    )
+
+
+def _plot_height() -> int:
+    return HEIGHT - TOP - BOTTOM
+
+
+def _x(minute: float, length: float) -> float:
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, max(0.0, minute / length)), 1)
+
+
+def _bar(journal: Journal, index: int, pair: list[int], top: int) -> Bar:
+    length = journal.scenario.clock.minutes
+    unit = _plot_height() / top
+    base = HEIGHT - BOTTOM
+    start = index * length / BUCKETS
+    x = _x(start, length)
+    return Bar(
+        x=round(x + 1, 1),
+        width=round(_x(start + length / BUCKETS, length) - x - 2, 1),
+        accepted_y=round(base - pair[0] * unit, 1),
+        accepted_height=round(pair[0] * unit, 1),
+        refused_y=round(base - sum(pair) * unit, 1),
+        refused_height=round(pair[1] * unit, 1),
+        label=f"{replay_clock(journal, start)[:5]}: {pair[0]} accepted, {pair[1]} refused",
+    )
+
+
+def _tick_minutes(length: float) -> list[float]:
+    step = next((each for each in (1, 5, 10, 30, 60, 120, 240) if length / each <= 10), 480)
+    return [float(minute) for minute in range(0, int(length) + 1, step)]
+
+
+def _marks(journal: Journal, length: float) -> list[Mark]:
+    """Published, claimed and scripted times, and the acknowledgement; each on its own line of text."""
+    places: list[tuple[float, str]] = []
+    published = published_at(journal)
+    if published is not None:
+        places.append((replay_minute(journal, published) or 0.0, "page published"))
+    for line in journal.scenario.lines():
+        if line.time_status == "claimed":
+            places.append((journal.scenario.minute(line), f"{line.id}: claimed end"))
+    end = journal.scenario.line_of("access_ended")
+    places.append((journal.scenario.minute(end), f"{end.id}: scripted end ({end.time_status})"))
+    ack = acknowledged(journal)
+    if ack is not None:
+        places.append((replay_minute(journal, ack) or 0.0, "revocation acknowledged"))
+    marks = []
+    for row, (minute, text) in enumerate(places):
+        anchor = "end" if minute > length / 2 else "start"
+        words = f"{text}, {replay_clock(journal, minute)[:5]}"
+        marks.append(Mark(_x(minute, length), round(14 + row * (TOP - 20) / max(1, len(places)), 1), anchor, words))
+    return marks

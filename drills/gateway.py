@@ -1,0 +1,284 @@
+"""The gateway as a drill sees it: an HTTP client that times and keeps every request.
+
+Public calls return an Answer whatever happens, since being refused is what a drill looks for. Control calls raise:
+TargetDown when nobody answers, TargetRefused for a wrong address or admin token, DrillError otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from drills.errors import DrillError, TargetDown, TargetRefused
+from drills.history import Actor, Exchange, History, outcome_of
+from drills.replies import EventsPage, GatewayEvent, RevocationReply, Status
+from drills.scenario import Clip, Selector
+
+Surface = Literal["submit", "poll", "list", "download", "link", "signed_link", "cancel", "control", "status"]
+Reply = TypeVar("Reply", bound=BaseModel)
+
+EVENTS_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """A token the drill holds. The secret stays out of `repr` and out of every record."""
+
+    token: str = field(repr=False)
+    accessor: str
+    principal: str
+    cohort: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, and with which token (None: without one)."""
+
+    actor: Actor
+    who: str
+    bearer: Bearer | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An exchange with the parts of its answer that the drill goes on with."""
+
+    exchange: Exchange
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    @property
+    def accepted(self) -> bool:
+        return self.exchange.outcome == "accepted"
+
+    def poll_after(self, low: float, high: float) -> float:
+        """Seconds that `openai-poll-after-ms` asks to wait, kept within bounds; `high` when it says nothing."""
+        try:
+            return min(high, max(low, int(self.headers.get("openai-poll-after-ms", "")) / 1000))
+        except ValueError:
+            return high
+
+
+class GatewayClient:
+    """Talks to one gateway. Close it with `aclose()`."""
+
+    def __init__(
+        self,
+        target: str,
+        admin_token: str,
+        history: History,
+        *,
+        timeout: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.target = target.rstrip("/")
+        self._history = history
+        self._admin = admin_token
+        self._http = httpx.AsyncClient(
+            base_url=self.target,
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=128, max_keepalive_connections=64),
+        )
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    # public face
+
+    async def submit(self, caller: Caller, clip: Clip, prompt: str) -> Answer:
+        """POST /v1/videos as a form, the way the openai client sends it."""
+        form = {"prompt": prompt, "size": clip.size, "seconds": str(clip.seconds), "model": clip.model}
+        return await self._send(caller, "submit", "POST", "/v1/videos", form=form)
+
+    async def poll(self, caller: Caller, video: str) -> Answer:
+        return await self._send(caller, "poll", "GET", f"/v1/videos/{video}", job=video)
+
+    async def list_videos(self, caller: Caller) -> Answer:
+        return await self._send(caller, "list", "GET", "/v1/videos?limit=1")
+
+    async def download(self, caller: Caller, video: str) -> Answer:
+        return await self._send(caller, "download", "GET", f"/v1/videos/{video}/content", job=video)
+
+    async def cancel(self, caller: Caller, video: str) -> Answer:
+        return await self._send(caller, "cancel", "POST", f"/v1/videos/{video}/cancel", job=video)
+
+    async def link(self, caller: Caller, video: str) -> Answer:
+        """Ask for a signed link; `body["url"]` is it."""
+        return await self._send(caller, "link", "POST", f"/v1/videos/{video}/link", job=video)
+
+    async def fetch_link(self, caller: Caller, url: str, video: str) -> Answer:
+        """GET a signed link, without Authorization. The caller's bearer says whose link it is."""
+        return await self._send(caller, "signed_link", "GET", url, job=video, bare=True)
+
+    # control face
+
+    async def ready(self) -> None:
+        """Raise TargetDown unless /readyz says ready, TargetRefused when something else lives there."""
+        answer = await self._send(self._control("ready"), "status", "GET", "/readyz")
+        status = answer.exchange.status
+        if status is None:
+            raise TargetDown(f"{self.target} does not answer")
+        if status >= 500:
+            raise TargetDown(f"{self.target} is not ready ({status})")
+        if not answer.accepted or not answer.body:
+            raise TargetRefused(f"{self.target} is not a leakdrill gateway (/readyz answered {status})")
+
+    async def status(self) -> Status | None:
+        """GET /status; None when it gives no usable answer."""
+        answer = await self._send(self._control("status"), "status", "GET", "/status")
+        try:
+            return Status.model_validate(answer.body) if answer.accepted else None
+        except ValidationError:
+            return None
+
+    async def check_admin(self) -> Status:
+        """Read /control/state with the admin token. Raises TargetRefused when it is not taken."""
+        return self._shaped(Status, await self._demand("state", "GET", "/control/state"))
+
+    async def issue(self, principal: str, cohort: str) -> Bearer:
+        body = {"principal": principal, "cohort": cohort}
+        answer = await self._demand("issue", "POST", "/control/tokens", json=body)
+        try:
+            token, accessor = str(answer.body["token"]), str(answer.body["accessor"])
+        except KeyError as error:
+            raise DrillError(f"/control/tokens answered without {error}") from error
+        return Bearer(token, accessor, principal, cohort)
+
+    async def set_phase(self, phase: str) -> None:
+        await self._demand("phase", "PATCH", "/control/state", json={"phase": phase})
+
+    async def set_clock(self, time: str, speed: float, *, running: bool) -> None:
+        """`time` is ISO 8601 with an offset, `speed` replay seconds per second."""
+        await self._demand("clock", "PUT", "/control/clock", json={"time": time, "speed": speed, "running": running})
+
+    async def preview(self, selector: Selector) -> RevocationReply | None:
+        """What a revocation would touch; None when the gateway does not say."""
+        body = {"selector": selector.model_dump(exclude_defaults=True)}
+        answer = await self._send(
+            self._control("preview"), "control", "POST", "/control/revocations/preview", json=body
+        )
+        try:
+            return RevocationReply.model_validate(answer.body) if answer.accepted else None
+        except ValidationError:
+            return None
+
+    async def revoke(self, selector: Mapping[str, object], reason: str, timeout: float) -> Answer:  # noqa: ASYNC109
+        """POST /control/revocations. The caller reads the outcome: a timeout means that nobody knows."""
+        body: dict[str, object] = {"selector": dict(selector), "reason": reason}
+        if selector.get("all"):
+            body["confirm"] = "all"
+        caller, path = self._control("revoke"), "/control/revocations"
+        return await self._send(caller, "control", "POST", path, json=body, timeout=timeout)
+
+    async def events(self, after: int, kind: str) -> list[GatewayEvent]:
+        """Every event after a sequence number whose kind begins so. Raises DrillError when unreadable."""
+        found: list[GatewayEvent] = []
+        while True:
+            path = f"/control/events?after={after}&limit={EVENTS_PAGE}&kind={kind}"
+            page = self._shaped(EventsPage, await self._demand("events", "GET", path))
+            found += page.data
+            if not page.has_more or not page.data:
+                return found
+            after = page.data[-1].seq
+
+    # below both
+
+    @staticmethod
+    def _control(who: str) -> Caller:
+        return Caller("control", who)
+
+    @staticmethod
+    def _shaped(model: type[Reply], answer: Answer) -> Reply:
+        try:
+            return model.model_validate(answer.body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise DrillError(f"{answer.exchange.path} answered another shape: {place}: {first['msg']}") from error
+
+    async def _demand(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
+        """A control call that must succeed."""
+        answer = await self._send(self._control(who), "control", method, path, json=json)
+        status, where = answer.exchange.status, f"{method} {answer.exchange.path}"
+        if status is None:
+            raise TargetDown(f"{self.target} does not answer ({where})")
+        if status in (401, 403):
+            raise TargetRefused(f"{self.target} refused the admin token ({where}: {status})")
+        if not answer.accepted:
+            raise DrillError(f"{where} answered {status} {answer.exchange.code or ''}".rstrip())
+        return answer
+
+    async def _send(
+        self,
+        caller: Caller,
+        surface: Surface,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, object] | None = None,
+        form: Mapping[str, str] | None = None,
+        job: str | None = None,
+        bare: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own, per step of the exchange
+    ) -> Answer:
+        """Send, time, keep. `bare` leaves Authorization out."""
+        token = caller.bearer.token if caller.bearer else self._admin
+        headers = {} if bare else {"Authorization": f"Bearer {token}"}
+        # A part without a file name is a plain form field; this is how multipart goes without a file.
+        parts = {name: (None, value) for name, value in form.items()} if form else None
+        options: dict[str, Any] = {"headers": headers, "json": json, "files": parts}
+        if timeout is not None:
+            options["timeout"] = timeout
+        start = self._history.now()
+        try:
+            response: httpx.Response | None = await self._http.request(method, path, **options)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            response = None
+        end = self._history.now()
+        body = _json_object(response)
+        code = _error_code(body)
+        status = response.status_code if response is not None else None
+        exchange = Exchange(
+            n=len(self._history.exchanges) + 1,
+            actor=caller.actor,
+            who=caller.who,
+            surface=surface,
+            accessor=caller.bearer.accessor if caller.bearer else None,
+            method=method,
+            path=urlsplit(path).path,
+            start=start,
+            end=end,
+            status=status,
+            outcome=outcome_of(status, code),
+            code=code,
+            job=job or _video_id(body),
+            bytes=len(response.content) if response is not None and surface in ("download", "signed_link") else None,
+        )
+        self._history.add(exchange)
+        return Answer(exchange, body, response.headers if response is not None else {})
+
+
+def _json_object(response: httpx.Response | None) -> dict[str, Any]:
+    """The answer's JSON object; empty for anything else."""
+    if response is None or "json" not in response.headers.get("content-type", ""):
+        return {}
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _error_code(body: Mapping[str, Any]) -> str | None:
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return str(code) if code else None
+
+
+def _video_id(body: Mapping[str, Any]) -> str | None:
+    return str(body["id"]) if body.get("object") == "video" and "id" in body else None

@@ -1,0 +1,77 @@
+"""What the drill asked and what it was answered: the client-side history that the oracle judges.
+
+All times are seconds on one monotonic clock, counted from the drill's start. A bearer appears by its accessor only.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from drills.errors import DrillError
+
+Actor = Literal["visitor", "probe", "bystander", "fresh", "control"]
+Outcome = Literal["accepted", "refused", "limited", "unclear", "fault"]
+
+
+class Exchange(BaseModel):
+    """One request and its answer.
+
+    Outcome: accepted (2xx, 3xx), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
+    does not say whether the token still counts), fault (5xx or no answer).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: int
+    actor: Actor
+    who: str
+    surface: str
+    accessor: str | None
+    method: str
+    path: str
+    start: float
+    end: float
+    status: int | None
+    outcome: Outcome
+    code: str | None = None
+    job: str | None = None
+    bytes: int | None = None
+
+
+def outcome_of(status: int | None, code: str | None) -> Outcome:
+    """Sort an answer. `status` None means that none came."""
+    if status is None or status >= 500:
+        return "fault"
+    if status < 400:
+        return "accepted"
+    if status == 401 or (status == 403 and code == "insufficient_scope"):
+        return "refused"
+    return "limited" if status == 429 else "unclear"
+
+
+class History:
+    """Collects exchanges in the order of their answers. `monotonic` gives seconds; the first call is second 0."""
+
+    def __init__(self, monotonic: Callable[[], float], max_requests: int) -> None:
+        self._monotonic = monotonic
+        self._zero = monotonic()
+        self._max = max_requests
+        self.exchanges: list[Exchange] = []
+        self.counts: Counter[tuple[Actor, str, Outcome]] = Counter()
+
+    def now(self) -> float:
+        """Seconds since the drill's start, to the microsecond."""
+        return round(self._monotonic() - self._zero, 6)
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep an exchange. Raises DrillError beyond the scenario's limit."""
+        if len(self.exchanges) >= self._max:
+            raise DrillError(f"limit of {self._max} requests reached")
+        self.exchanges.append(exchange)
+        self.counts[exchange.actor, exchange.surface, exchange.outcome] += 1
+
+    def count(self, outcome: Outcome, *, actor: Actor = "visitor", surface: str = "submit") -> int:
+        """How many exchanges of that kind there are so far."""
+        return self.counts[actor, surface, outcome]

@@ -1,0 +1,151 @@
+"""Readings of a journal that the reports share: the timeline, and how each objective came out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from drills.journal import Journal
+from drills.metrics import Metrics, acknowledged, replay_minute
+from drills.scenario import Objective
+
+Reading = Literal["met", "missed", "undecided", "for the evaluator"]
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """One line of what happened. `status` and `sources` are of the MSEL line's time and facts; ours have none.
+
+    `second` is real seconds since the drill's start, `minute` replay minutes; both None when it did not happen.
+    `scripted` is the replay clock time the scenario gives it.
+    """
+
+    second: float | None
+    minute: float | None
+    clock: str
+    scripted: str
+    kind: str
+    id: str
+    text: str
+    status: str
+    sources: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+    expect: str = ""
+    objective: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectiveReading:
+    """An objective with what the journal says about it. The rating P, S, M or U is a person's to give."""
+
+    objective: Objective
+    reading: Reading
+    why: str
+
+
+def timeline(journal: Journal) -> list[TimelineRow]:
+    """Every MSEL line, action and turning point in order of time; what did not happen comes last."""
+    rows = [*_msel_rows(journal), *_action_rows(journal), *_turning_points(journal)]
+    return sorted(rows, key=lambda row: (row.second is None, row.second or 0.0))
+
+
+def objective_readings(journal: Journal, metrics: Metrics) -> list[ObjectiveReading]:
+    """One reading per objective, in the scenario's order."""
+    return [_read(objective, journal, metrics) for objective in journal.scenario.objectives]
+
+
+def replay_clock(journal: Journal, minute: float | None) -> str:
+    """HH:MM:SS on the replay clock; empty while it does not run."""
+    return "" if minute is None or minute < 0 else journal.scenario.time_at(minute).strftime("%H:%M:%S")
+
+
+def sources_of(journal: Journal, fact_ids: list[str]) -> tuple[str, ...]:
+    """The sources behind some facts, once each, sorted."""
+    wanted = set(fact_ids)
+    return tuple(sorted({source for fact in journal.facts.facts if fact.id in wanted for source in fact.sources}))
+
+
+def _msel_rows(journal: Journal) -> list[TimelineRow]:
+    rows = []
+    fired = {played.line: played.fired for played in journal.msel}
+    for line in journal.scenario.lines():
+        second = fired.get(line.id)
+        minute = replay_minute(journal, second) if second is not None else None
+        within = line.expect.within_minutes
+        rows.append(
+            TimelineRow(
+                second=second,
+                minute=minute,
+                clock=replay_clock(journal, minute),
+                scripted=journal.scenario.time_at(journal.scenario.minute(line)).strftime("%H:%M"),
+                kind=line.inject,
+                id=line.id,
+                text=line.text,
+                status=line.time_status,
+                sources=sources_of(journal, line.facts),
+                to=tuple(line.to),
+                expect=line.expect.action + (f" (within {within:g} min)" if within is not None else ""),
+                objective=line.objective,
+            )
+        )
+    return rows
+
+
+def _action_rows(journal: Journal) -> list[TimelineRow]:
+    return [
+        _own_row(journal, action.at, "action", action.name, action.detail if action.ok else f"failed: {action.detail}")
+        for action in journal.actions
+    ]
+
+
+def _turning_points(journal: Journal) -> list[TimelineRow]:
+    """Ends of the measured spans: revoke call, acknowledgement, last accepted and first refused use."""
+    leaked = {token.accessor for token in journal.tokens if token.leaked}
+    uses = [each for each in journal.exchanges if each.accessor in leaked]
+    rows = []
+    ack = acknowledged(journal)
+    if journal.revoke:
+        rows.append(_own_row(journal, journal.revoke.start, "revocation", "revoke_sent", "revoke call sent"))
+    if ack is not None and journal.revoke:
+        text = f"revoke call acknowledged: {_count(journal.revoke.tokens)} tokens"
+        rows.append(_own_row(journal, ack, "revocation", "revoke_acknowledged", text))
+        refused = [each for each in uses if each.outcome == "refused" and each.start >= ack]
+        if refused:
+            first = min(refused, key=lambda each: each.start)
+            text = f"first refused use after it: {first.surface} by {first.who}"
+            rows.append(_own_row(journal, first.start, "use", "first_refused", text))
+    accepted = [each for each in uses if each.outcome == "accepted"]
+    if accepted:
+        last = max(accepted, key=lambda each: each.start)
+        text = f"last accepted use: {last.surface} by {last.who}"
+        rows.append(_own_row(journal, last.start, "use", "last_accepted", text))
+    return rows
+
+
+def _own_row(journal: Journal, second: float, kind: str, id: str, text: str) -> TimelineRow:
+    minute = replay_minute(journal, second)
+    clock = replay_clock(journal, minute)
+    return TimelineRow(second, minute, clock, scripted="", kind=kind, id=id, text=text, status="measured")
+
+
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def _read(objective: Objective, journal: Journal, metrics: Metrics) -> ObjectiveReading:
+    if objective.measured_by == "containment":
+        verdict = journal.verdict
+        readings: dict[str, Reading] = {"contained": "met", "not_contained": "missed", "inconclusive": "undecided"}
+        return ObjectiveReading(objective, readings[verdict.verdict], "; ".join(verdict.reasons))
+    if objective.measured_by == "bystanders":
+        collateral = metrics.collateral
+        if collateral.denied_after is None or not collateral.accepted_before:
+            return ObjectiveReading(objective, "undecided", "bystanders were not measured on both sides of the cut")
+        denied = f"{collateral.denied_after} of {collateral.held} bystander tokens denied"
+        return ObjectiveReading(objective, "met", f"{denied}; {collateral.accepted_before} accepted before")
+    if objective.measured_by == "exposure_window":
+        span = metrics.published_to_last_accepted
+        if span.replay_minutes is None or metrics.call_to_acknowledged is None:
+            return ObjectiveReading(objective, "undecided", "one of its ends is unknown")
+        return ObjectiveReading(
+            objective, "met", f"{span.replay_minutes:.1f} replay minutes, published to last accepted use"
+        )
+    return ObjectiveReading(objective, "for the evaluator", "rated by a person")

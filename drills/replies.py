@@ -1,0 +1,70 @@
+"""What the gateway answers, as far as a drill reads it. Keys beyond these are left alone."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class QueueDepth(_Reply):
+    """Jobs waiting and running."""
+
+    waiting: int
+    running: int
+
+
+class Status(_Reply):
+    """GET /status, as far as a drill reads it."""
+
+    phase: str
+    queue: QueueDepth
+    workers: int = 0
+    consistency: str = "strict"
+    defects: list[str] = []
+    version: str | None = None
+
+
+class JobCount(_Reply):
+    """Jobs touched by a revocation, by where they stood."""
+
+    queued: int
+    running: int
+
+
+class RevokedItem(_Reply):
+    """One token named by a revocation."""
+
+    accessor: str
+    principal: str
+    cohort: str
+
+
+class RevocationReply(_Reply):
+    """The answer to a revoke call, or to its preview (then without id and acknowledgement)."""
+
+    id: str | None = None
+    acknowledged_at: float | None = None
+    tokens: int
+    jobs: JobCount
+    items: list[RevokedItem]
+
+
+class GatewayEvent(_Reply):
+    """One entry of the gateway's event list. `at` is the server's unix time."""
+
+    seq: int
+    at: float
+    kind: str
+    accessor: str | None = None
+    job: str | None = None
+    data: dict[str, Any] = {}
+
+
+class EventsPage(_Reply):
+    """One page of the event list."""
+
+    data: list[GatewayEvent]
+    has_more: bool = False

@@ -1,0 +1,204 @@
+"""Run a drill from scenario to journal and report."""
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import httpx
+
+from drills.clock import ReplayClock
+from drills.errors import DrillError
+from drills.exercise import Exercise
+from drills.facts import load_facts
+from drills.gateway import GatewayClient
+from drills.history import History
+from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors, save_journal
+from drills.oracle import Verdict, VerdictWord, judge
+from drills.progress import DrillEvent
+from drills.replies import Status
+from drills.report import render_all
+from drills.scenario import Scenario
+from drills.traffic import CrowdCounts
+
+REQUEST_SECONDS = 20.0
+EXIT_CODES: tuple[tuple[VerdictWord, int], ...] = (("contained", 0), ("not_contained", 1), ("inconclusive", 3))
+
+
+@dataclass(frozen=True)
+class DrillResult:
+    """How a drill ended.
+
+    `exit_code`: 0 contained, 1 not contained, 3 inconclusive, 4 the drill itself failed. `paths` holds the files
+    written, by name: journal.json, report.html, report.md, junit.xml, timeline.csv.
+    """
+
+    status: DrillStatus
+    verdict: VerdictWord
+    reasons: list[str]
+    exit_code: int
+    error: str | None
+    out: Path
+    paths: dict[str, Path]
+
+
+async def run_drill(
+    scenario: Scenario,
+    *,
+    target: str,
+    admin_token: str,
+    out: Path,
+    speed: float | None = None,
+    seed: int | None = None,
+    on_event: Callable[[DrillEvent], None] | None = None,
+    on_leak: Callable[[list[str]], None] | None = None,
+    stop: asyncio.Event | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    wall: Callable[[], float] = time.time,
+) -> DrillResult:
+    """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
+
+    Args:
+        speed: replay seconds per real second; the scenario's own when None.
+        seed: for visitors and their choices; the scenario's own when None.
+        on_event: called with progress, on the event loop; it must return quickly.
+        on_leak: called once with the leaked tokens, when the page opens; it must return quickly.
+        stop: set it to end the drill early; the journal is written then too.
+        transport: another way to reach the target, for tests.
+        wall: Unix seconds, for the journal's heading only.
+
+    Raises:
+        TargetDown: nobody answers at the start (exit code 3).
+        TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
+    """
+    history = History(asyncio.get_running_loop().time, scenario.limits.max_requests)
+    client = GatewayClient(target, admin_token, history, timeout=REQUEST_SECONDS, transport=transport)
+    started = datetime.fromtimestamp(wall(), UTC)
+    clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
+    exercise = Exercise(scenario, client, history, clock, scenario.seed if seed is None else seed, on_event, on_leak)
+    try:
+        await client.ready()
+        seen = await client.check_admin()
+        status, error = await _run(exercise, stop)
+    finally:
+        await client.aclose()
+    journal = _journal(exercise, seen, status, error, started)
+    return _write(journal, out, error)
+
+
+async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
+    """Run to the end, to `stop`, or to an error; then put back."""
+    limit = exercise.scenario.clock.minutes * 60 / exercise.clock.speed + exercise.scenario.limits.overtime_seconds
+    work = asyncio.ensure_future(asyncio.wait_for(exercise.run(), limit))
+    waiter = asyncio.ensure_future(stop.wait() if stop else asyncio.Event().wait())
+    status: DrillStatus = "completed"
+    error: DrillError | None = None
+    try:
+        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        # Ctrl-C arrives here; it ends the drill like `stop`, so that the journal is still written.
+        status = "interrupted"
+    finally:
+        waiter.cancel()
+    if not work.done():
+        status = "interrupted"
+        work.cancel()
+    try:
+        await work
+    except asyncio.CancelledError:
+        status = "interrupted"
+    except TimeoutError:
+        error = DrillError(f"the drill took longer than {limit:g} s")
+    except Exception as failure:  # noqa: BLE001 - whatever broke, the journal of what happened is written
+        error = _drill_error(failure)
+    await exercise.put_back()
+    return ("failed" if error else status), error
+
+
+def _drill_error(failure: BaseException) -> DrillError:
+    """The first cause, out of however many groups it came wrapped in."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure if isinstance(failure, DrillError) else DrillError(f"{type(failure).__name__}: {failure}")
+
+
+def _journal(
+    exercise: Exercise, seen: Status, status: DrillStatus, error: DrillError | None, started: datetime
+) -> Journal:
+    scenario = exercise.scenario
+    counts = exercise.crowd.counts if exercise.crowd else CrowdCounts()
+    held = [(bearer, True) for bearer in exercise.leaked] + [(bearer, False) for bearer in exercise.bystanders]
+    return Journal(
+        status=status,
+        error=str(error) if error else None,
+        scenario=scenario,
+        facts=load_facts().select(scenario.fact_ids()),
+        seed=exercise.seed,
+        speed=exercise.clock.speed,
+        target=exercise.client.target,
+        versions=Versions(leakdrill=_own_version(), gateway=seen.version, python=platform.python_version()),
+        consistency=seen.consistency,
+        defects=seen.defects,
+        started_at=started,
+        ended=exercise.history.now(),
+        replay_zero=exercise.replay_zero,
+        checks=exercise.checks,
+        tokens=[
+            HeldToken(accessor=each.accessor, principal=each.principal, cohort=each.cohort, leaked=leaked)
+            for each, leaked in held
+        ],
+        msel=exercise.played(),
+        actions=exercise.actions,
+        preview=exercise.preview,
+        revoke=exercise.revoke,
+        jobs=exercise.jobs,
+        samples=exercise.samples,
+        visitors=Visitors(**asdict(counts)),
+        exchanges=exercise.history.exchanges,
+        dirty=exercise.dirty,
+        verdict=_verdict(exercise, status, error),
+    )
+
+
+def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) -> Verdict:
+    """The oracle's verdict; a drill that did not end as planned contains nothing."""
+    verdict = judge(
+        exercise.history.exchanges,
+        exercise.revoke,
+        leaked={bearer.accessor for bearer in exercise.leaked},
+        surfaces=exercise.scenario.containment.surfaces,
+        jobs=exercise.jobs,
+    )
+    if status == "completed" or verdict.verdict == "not_contained":
+        return verdict
+    reason = f"the drill failed: {error}" if error else "the drill was interrupted"
+    return verdict.model_copy(update={"verdict": "inconclusive", "reasons": [reason, *verdict.reasons]})
+
+
+def _own_version() -> str | None:
+    with suppress(PackageNotFoundError):
+        return version("leakdrill")
+    return None
+
+
+def _write(journal: Journal, out: Path, error: DrillError | None) -> DrillResult:
+    path = out / "journal.json"
+    save_journal(journal, path)
+    verdict = journal.verdict
+    code = dict(EXIT_CODES)[verdict.verdict]
+    if error:
+        code = error.exit_code if error.exit_code == 3 else DrillError.exit_code
+    return DrillResult(
+        status=journal.status,
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        exit_code=code,
+        error=journal.error,
+        out=out,
+        paths={"journal.json": path, **render_all(path, out)},
+    )

@@ -1,0 +1,246 @@
+"""Twins that ship with the drills: an event loop whose time is virtual, and a gateway in memory.
+
+`run_virtual(work)` runs a drill of any length without waiting. `MemoryGateway` is an httpx transport with the parts of
+the gateway that a drill talks to, and with named faults to try the oracle on.
+"""
+
+import asyncio
+import json
+import selectors
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+Result = TypeVar("Result")
+Fault = Literal[
+    "html", "admin_refused", "down_at_start", "revoke_503", "revoke_timeout", "down_after_revoke", "link_lives",
+    "job_goes_on", "nobody_accepted", "bystander_fails", "events_missing", "token_lives",
+]  # fmt: skip
+
+
+class _EagerSelector(selectors.DefaultSelector):
+    """Never waits: it tells the loop how long it would have waited."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        super().__init__()
+        self._advance = advance
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits for something that never comes")
+            self._advance(timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next thing to do. For work that touches no socket and no thread."""
+
+    def __init__(self) -> None:
+        self._virtual = 0.0
+        super().__init__(_EagerSelector(self._pass))
+
+    def _pass(self, seconds: float) -> None:
+        self._virtual += max(0.0, seconds)
+
+    def time(self) -> float:
+        return self._virtual
+
+
+def run_virtual(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run `work` in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+@dataclass
+class _Job:
+    id: str
+    accessor: str
+    seconds: float
+    status: str = "queued"
+    started: float = 0.0
+    error: dict[str, str] | None = None
+
+
+@dataclass
+class MemoryGateway(httpx.AsyncBaseTransport):
+    """A gateway with one worker. `latency` is seconds per request; `faults` name what it does wrong."""
+
+    faults: frozenset[Fault] = frozenset()
+    latency: float = 0.004
+    admin: str = "admin"
+    phase: str = "normal"
+    clock: dict[str, Any] | None = None
+    revoked: set[str] = field(default_factory=set)
+    tokens: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    jobs: dict[str, _Job] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    down: bool = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        await asyncio.sleep(self.latency)
+        if self.down or "down_at_start" in self.faults:
+            raise httpx.ConnectError("refused", request=request)
+        self._work()
+        if "html" in self.faults:
+            return httpx.Response(200, html="<h1>Something else</h1>")
+        path = urlsplit(str(request.url)).path
+        if path in ("/readyz", "/status"):
+            return httpx.Response(200, json=self._status())
+        if path.startswith("/control"):
+            return await self._control(request, path.removeprefix("/control"))
+        if path.startswith("/media/"):
+            return self._media(path)
+        return self._public(request, path)
+
+    # the queue: one worker, jobs in order
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _work(self) -> None:
+        """Bring the queue up to now."""
+        for job in self.jobs.values():
+            if job.status == "in_progress" and self._now() >= job.started + job.seconds:
+                job.status = "completed"
+                self._event("job.completed", job.accessor, job.id, at=job.started + job.seconds)
+            if job.status == "queued" and not any(each.status == "in_progress" for each in self.jobs.values()):
+                job.status, job.started = "in_progress", self._now()
+                self._event("job.started", job.accessor, job.id)
+
+    def _event(self, kind: str, accessor: str | None, job: str | None, at: float | None = None, **data: object) -> None:
+        when = time.time() + (self._now() if at is None else at)
+        entry = {"at": when, "kind": kind, "accessor": accessor, "job": job, "data": data}
+        self.events.append({"seq": len(self.events) + 1, **entry})
+
+    def _count(self, status: str) -> int:
+        return sum(job.status == status for job in self.jobs.values())
+
+    def _status(self) -> dict[str, Any]:
+        queue = {"waiting": self._count("queued"), "running": self._count("in_progress")}
+        known = {"consistency": "strict", "defects": [], "workers": 1, "version": "0.0-memory"}
+        return {"status": "ok", "phase": self.phase, "queue": queue, **known}
+
+    # public face
+
+    def _public(self, request: httpx.Request, path: str) -> httpx.Response:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        held = self.tokens.get(token)
+        if held is None or self._is_dead(held):
+            return _error(401, "invalid_api_key")
+        if "bystander_fails" in self.faults and held[2] == "bystanders":
+            return _error(500, "broken")
+        accessor, parts = held[0], path.split("/")
+        if parts[2:] == ["videos"] and request.method == "POST":
+            job = _Job(f"video_{len(self.jobs) + 1}", accessor, 8.0 if b"standard" in request.content else 0.3)
+            self.jobs[job.id] = job
+            self._event("job.queued", accessor, job.id)
+            return self._video(job)
+        if parts[2:] == ["videos"]:
+            return httpx.Response(200, json={"object": "list", "data": []})
+        job = self.jobs[parts[3]]
+        if parts[4:] == ["cancel"] and job.status in ("queued", "in_progress"):
+            job.status, job.error = "failed", {"code": "cancelled", "message": ""}
+            self._event("job.cancelled", accessor, job.id)
+        if parts[4:] == ["content"]:
+            return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
+        if parts[4:] == ["link"]:
+            return httpx.Response(200, json={"url": f"{request.url.copy_with(path=f'/media/{job.id}')}?sig=s&exp=9"})
+        return self._video(job)
+
+    def _is_dead(self, held: tuple[str, str, str]) -> bool:
+        if "nobody_accepted" in self.faults and self.revoked:
+            return True
+        return held[0] in self.revoked and not ("token_lives" in self.faults and held[1] == "tester-001")
+
+    def _media(self, path: str) -> httpx.Response:
+        job = self.jobs[path.removeprefix("/media/")]
+        if job.accessor in self.revoked and "link_lives" not in self.faults:
+            return _error(401, "invalid_api_key")
+        return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
+
+    @staticmethod
+    def _video(job: _Job) -> httpx.Response:
+        body = {"object": "video", "id": job.id, "status": job.status, "error": job.error}
+        return httpx.Response(200, json=body, headers={"openai-poll-after-ms": "250"})
+
+    # control face
+
+    async def _control(self, request: httpx.Request, path: str) -> httpx.Response:
+        if "admin_refused" in self.faults or request.headers.get("authorization") != f"Bearer {self.admin}":
+            return _error(401, "invalid_api_key")
+        body = json.loads(request.content) if request.content else {}
+        if path == "/state":
+            self.phase = body.get("phase", self.phase)
+            return httpx.Response(200, json=self._status())
+        if path == "/tokens":
+            return self._issue(body)
+        if path == "/clock":
+            self.clock = body
+            return httpx.Response(200, json=body)
+        if path == "/events":
+            return self._read_events(request)
+        if path == "/revocations/preview":
+            return httpx.Response(200, json=self._effect(self._selected(body["selector"])))
+        return await self._revoke(request, body)
+
+    def _issue(self, body: dict[str, Any]) -> httpx.Response:
+        n = len(self.tokens) + 1
+        token, accessor = f"ldk_memory{n}", f"tok_{n}"
+        self.tokens[token] = (accessor, body["principal"], body["cohort"])
+        self._event("token.issued", accessor, None)
+        return httpx.Response(201, json={"token": token, "accessor": accessor, **body})
+
+    def _read_events(self, request: httpx.Request) -> httpx.Response:
+        if "events_missing" in self.faults and self.revoked:
+            return _error(500, "broken")
+        query = parse_qs(request.url.query.decode())
+        after, kind, limit = int(query["after"][0]), query["kind"][0], int(query["limit"][0])
+        found = [each for each in self.events if each["seq"] > after and each["kind"].startswith(kind)]
+        return httpx.Response(200, json={"data": found[:limit], "has_more": len(found) > limit})
+
+    def _selected(self, selector: dict[str, Any]) -> list[tuple[str, str, str]]:
+        wanted = [("accessor", 0), ("principal", 1), ("cohort", 2)]
+        return [
+            held
+            for held in self.tokens.values()
+            if selector.get("all") or any(selector.get(name) == held[index] for name, index in wanted)
+        ]
+
+    def _effect(self, held: list[tuple[str, str, str]]) -> dict[str, Any]:
+        accessors = {each[0] for each in held}
+        mine = [job.status for job in self.jobs.values() if job.accessor in accessors]
+        items = [dict(zip(("accessor", "principal", "cohort"), each, strict=True)) for each in held]
+        jobs = {"queued": mine.count("queued"), "running": mine.count("in_progress")}
+        return {"tokens": len(held), "jobs": jobs, "items": items, "bystanders": len(self.tokens) - len(held)}
+
+    async def _revoke(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
+        if "revoke_503" in self.faults:
+            return _error(503, "unavailable")
+        if "revoke_timeout" in self.faults:
+            raise httpx.ReadTimeout("no answer", request=request)
+        if body["selector"].get("all") and body.get("confirm") != "all":
+            return _error(400, "confirmation_required")
+        held = self._selected(body["selector"])
+        effect, id = self._effect(held), f"rev_{len(self.revoked) + 1}"
+        self.revoked |= {each[0] for each in held}
+        self._event("revocation.applied", None, None, id=id)
+        for job in self.jobs.values():
+            if job.accessor in self.revoked and job.status in ("queued", "in_progress"):
+                if "job_goes_on" in self.faults:
+                    self._event("job.started", job.accessor, job.id)
+                job.status, job.error = "failed", {"code": "access_revoked", "message": ""}
+        self.phase = "revoked" if self.phase == "exposed" else self.phase
+        self.down = "down_after_revoke" in self.faults
+        return httpx.Response(200, json={"id": id, "acknowledged_at": time.time(), **effect})
+
+
+def _error(status: int, code: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"message": code, "type": "error", "param": None, "code": code}})
