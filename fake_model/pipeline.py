@@ -159,7 +159,7 @@ class VideoPipeline:
             def emit() -> None:
                 nonlocal written
                 _check(stop)
-                frame = memoryview(autoencoder.buffer)
+                frame = autoencoder.buffer.data
                 digest.update(frame)
                 writer.write(frame)
                 written += 1
@@ -248,12 +248,13 @@ def _check(stop: Callable[[], bool]) -> None:
         raise Interrupted("interrupted")
 
 
-def _collect(painting: Iterator[Element], stop: Callable[[], bool]) -> list[Element]:
+def _collect(painting: Iterator[Element | None], stop: Callable[[], bool]) -> list[Element]:
     """Paint the scene element by element, asking in between whether to stop."""
     elements = []
     _check(stop)
     for element in painting:
-        elements.append(element)
+        if element is not None:
+            elements.append(element)
         _check(stop)
     return elements
 

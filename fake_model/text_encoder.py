@@ -23,6 +23,7 @@ _HABITAT = {
     "dog": "street", "cat": "street", "horse": "meadow", "person": "street", "robot": "city", "car": "street",
     "train": "meadow", "boat": "sea", "birds": "sea", "balloon": "meadow", "rocket": "space", "whale": "sea",
 }  # fmt: skip
+_ON_FOOT = ("dog", "cat", "horse", "person", "robot", "car", "train")
 #: Places a word of lesser weight gives way to: a park with a tree is a park, a beach city is a city.
 _RANK = ("abstract", "space", "street", "city", "desert", "sea", "lake", "forest", "meadow")
 
@@ -82,7 +83,8 @@ def encode_prompt(prompt: str, negative_prompt: str = "") -> PromptEmbeds:
 def _composition(found: Mapping[str, set[str]], subject: str | None, key: int) -> str:
     for name in _RANK:
         if name in found["composition"]:
-            return name
+            # What walks or drives needs ground, which a skyline across water has not.
+            return "street" if name == "city" and subject in _ON_FOOT else name
     if subject is not None:
         return _HABITAT[subject]
     if found["time"] == {"neon"}:

@@ -12,7 +12,6 @@ from fake_model.noise import mix
 from fake_model.palette import RGB, Grade, Palette, blend, rgb
 from fake_model.scenes.abstract import paint_abstract, paint_space
 from fake_model.scenes.land import paint_land
-from fake_model.scenes.subjects import paint_subject
 from fake_model.scenes.town import paint_city, paint_street
 from fake_model.scenes.water import paint_sea
 from fake_model.scenes.weather import paint_weather
@@ -48,8 +47,8 @@ def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
     return Palette(colours, own.then(grade))
 
 
-def paint(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
-    """The whole scene, back to front; the first elements cover every pixel."""
+def paint(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
+    """The whole scene, back to front; together the elements cover every pixel. None is only an occasion to stop."""
     match embeds.composition:
         case "sea":
             yield from paint_sea(stage, embeds, palette)
@@ -63,5 +62,4 @@ def paint(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Elem
             yield from paint_space(stage, embeds, palette)
         case _:
             yield from paint_land(stage, embeds, palette)
-    yield from paint_subject(stage, embeds, palette)
     yield from paint_weather(stage, embeds, palette)

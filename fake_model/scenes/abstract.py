@@ -9,6 +9,7 @@ import numpy as np
 from fake_model.elements import SINE, Backdrop, Element, Plane, Planes, Stage
 from fake_model.noise import Dice, fbm, hash_grid, mix, value_noise
 from fake_model.palette import Palette, Table, blend
+from fake_model.scenes.subjects import paint_subject
 from fake_model.text_encoder import PromptEmbeds
 
 
@@ -45,11 +46,11 @@ class Flow:
             plane[...] = np.frombuffer(small.translate(table), dtype=np.uint8).reshape(plane.shape)
 
 
-def paint_abstract(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_abstract(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """Folded ribbons of the palette's colours."""
     room = stage.unit * 2 // 5
     fields = []
-    for turn, (cell_y, cell_x, turns) in enumerate(((0.52, 0.9, 2.2), (0.8, 0.55, 1.4))):
+    for turn, (cell_y, cell_x, turns) in enumerate(((0.50, 0.9, 3.4), (0.8, 0.55, 2.2))):
         field = fbm(
             mix(stage.seed, 90, turn), stage.height, stage.width + room, stage.unit * cell_y, stage.unit * cell_x, 3
         )
@@ -60,6 +61,7 @@ def paint_abstract(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iter
     stops = [(0, dark), (28, ring[0]), (70, blend(ring[1], palette["core"], 0.12)), (100, ring[1]), (132, dark)]
     stops += [(160, ring[2]), (196, blend(ring[3], palette["core"], 0.35)), (226, ring[3]), (255, dark)]
     yield Flow(stage, fields[0], fields[1], palette.table(stops))
+    yield from paint_subject(stage, embeds, palette)
 
 
 class Planet:
@@ -96,7 +98,7 @@ class Planet:
         self._half_inside = inside[::2, ::2]
 
     def draw(self, planes: Planes, tick: int) -> None:
-        turn = tick * self._wrap // (self._fps * 40) % self._wrap
+        turn = tick * self._wrap // (self._fps * 26) % self._wrap
         index = self._texture[self._lines, self._columns + turn]
         for part, plane in enumerate((planes.y, planes.u, planes.v)):
             step = 1 if part == 0 else 2
@@ -111,7 +113,7 @@ class Planet:
             area[inside] = (colour >> np.uint16(8)).astype(np.uint8)[inside]
 
 
-def paint_space(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_space(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """A nebula full of stars, a turning planet, and a small moon before it."""
     yield _nebula(stage, palette)
     dice = Dice(mix(stage.seed, 95))
@@ -126,6 +128,7 @@ def paint_space(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterato
         stage, palette, 2, small, min(top + size * 2 // 3, stage.height - small) // 2 * 2,
         max(4, min(left + (size - small // 2 if side < 0 else -small // 2), stage.width - small - 4)) // 2 * 2, -side,
     )  # fmt: skip
+    yield from paint_subject(stage, embeds, palette)
 
 
 def _planet(stage: Stage, palette: Palette, layer: int, size: int, top: int, left: int, side: int) -> Planet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,39 +11,45 @@ from PIL import Image, ImageDraw
 from fake_model.elements import Cutout, Drift, Element, Plane, Stage
 from fake_model.noise import Dice, Floats, fbm, mix, ridge, value_noise
 from fake_model.palette import RGB, Palette, Table, blend
+from fake_model.scenes.silhouettes import FIGURES
 from fake_model.scenes.sky import Light, paint_sky, place_light
+from fake_model.scenes.subjects import paint_subject
 from fake_model.scenes.water import water_surface
 from fake_model.text_encoder import PromptEmbeds
 
 
-def paint_land(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_land(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """Sky, ranges, then water or ground, then what grows on it."""
     kind = embeds.composition
     horizon = stage.even({"lake": 0.60, "forest": 0.70, "desert": 0.56, "meadow": 0.60}[kind])
     light = place_light(stage, embeds, horizon)
     yield from paint_sky(stage, embeds, palette, horizon, light)
-    reach = (stage.height * 0.42 + stage.width * 0.14) * 0.62
     if kind == "desert":
         yield from _dunes(stage, palette, horizon, light)
+        yield from paint_subject(stage, embeds, palette)
         return
-    tall = {"lake": 1.0, "forest": 0.75, "meadow": 0.6}[kind]
+    reach = (stage.height * 0.42 + stage.width * 0.14) * {"lake": 0.66, "forest": 0.5, "meadow": 0.36}[kind]
+    fog = 0.25 if embeds.weather == "fog" else 0.0
     snowy = kind == "lake" or embeds.weather == "snow"
-    yield mountains(stage, palette, 1, horizon, reach * tall, stage.drift(0.012), light, snow=snowy, haze=0.62)
-    yield mountains(stage, palette, 2, horizon, reach * tall * 0.58, stage.drift(0.026), light, snow=False, haze=0.42)
+    yield mountains(stage, palette, 1, horizon, reach, stage.drift(0.018), light, snow=snowy, haze=0.55 + fog)
+    yield mountains(stage, palette, 2, horizon, reach * 0.52, stage.drift(0.040), light, snow=False, haze=0.38 + fog)
     if kind == "lake":
-        bottom = stage.height
-        yield from water_surface(stage, palette, horizon, bottom, light, calm=True)
-        yield grove(stage, palette, 3, stage.even(0.90), stage.px(0.25), stage.drift(0.085), embeds, sparse=True)
-        return
-    if kind == "forest":
-        for layer, (foot, tall_share, rate) in enumerate(((0.74, 0.26, 0.04), (0.84, 0.36, 0.075), (0.95, 0.52, 0.14))):
+        yield from water_surface(stage, palette, horizon, stage.height, light, calm=True)
+        if embeds.subject is not None and FIGURES[embeds.subject].home == "water":
+            yield from paint_subject(stage, embeds, palette)
+            embeds = replace(embeds, subject=None)
+        foot = stage.even(0.90)
+        yield grove(stage, palette, 3, foot, stage.px(0.25), stage.drift(0.12), embeds, sparse=True)
+    elif kind == "forest":
+        for layer, (foot_share, tall, rate) in enumerate(((0.72, 0.26, 0.05), (0.83, 0.36, 0.10), (0.95, 0.52, 0.19))):
+            foot, mist = stage.even(foot_share), (0.50, 0.24, 0.0)[layer] + fog * (1.6, 1.4, 0.4)[layer]
             yield grove(
-                stage, palette, 5 + layer, stage.even(foot), stage.px(tall_share), stage.drift(rate), embeds,
-                sparse=layer == 2, mist=(0.55, 0.28, 0.0)[layer],
-            )  # fmt: skip
-        return
-    for layer, (top, rate) in enumerate(((0.575, 0.05), (0.70, 0.09), (0.84, 0.16))):
-        yield _hill(stage, palette, 11 + layer, stage.even(top), stage.drift(rate), embeds, layer)
+                stage, palette, 5 + layer, foot, stage.px(tall), stage.drift(rate), embeds, sparse=layer == 2, mist=mist
+            )
+    else:
+        for layer, (top, rate) in enumerate(((0.575, 0.06), (0.70, 0.12), (0.84, 0.21))):
+            yield _hill(stage, palette, 11 + layer, stage.even(top), stage.drift(rate), embeds, layer)
+    yield from paint_subject(stage, embeds, palette)
 
 
 def mountains(
@@ -61,7 +68,9 @@ def mountains(
     seed = mix(stage.seed, 40, layer)
     width = stage.width + drift.travel
     line = ridge(seed, width, stage.unit * (0.95 if layer == 1 else 0.7), 7, 0.75 if layer == 1 else 0.35)
-    line = np.clip((line - np.float32(0.22)) * np.float32(1.35), 0.04, 1)
+    # Stretched to its own range, and bent so that valleys are wide and peaks are few.
+    line = (line - line.min()) / np.float32(max(1e-6, float(line.max() - line.min())))
+    line = np.float32(0.06) + line * (np.float32(0.45) + line * np.float32(0.49))
     crest = (np.float32(base) - line * np.float32(tall)).astype(np.float32)
     top = max(0, int(crest.min()) // 2 * 2)
     rows = base - top

@@ -58,8 +58,9 @@ def sky_table(palette: Palette) -> Table:
 def paint_sky(stage: Stage, embeds: PromptEmbeds, palette: Palette, horizon: int, light: Light) -> Iterator[Element]:
     """The still sky down to the horizon, then its clouds."""
     table = sky_table(palette)
-    rows = horizon // 2 * 2
-    fall = np.arange(rows, dtype=np.float32) / np.float32(max(rows, 1))
+    # Some way below the horizon too: what stands there has an uneven upper edge.
+    rows = min(stage.height, horizon + stage.px(0.16)) // 2 * 2
+    fall = np.minimum(np.arange(rows, dtype=np.float32) / np.float32(max(horizon, 1)), 1)
     base = 190 * (fall * np.float32(0.45) + fall * fall * np.float32(0.55))
     tone = np.broadcast_to(base.astype(np.float32)[:, None], (rows, stage.width)).copy()
     glow = _glow(stage, rows, light, embeds.time)
@@ -76,7 +77,7 @@ def paint_sky(stage: Stage, embeds: PromptEmbeds, palette: Palette, horizon: int
     if light.radius:
         _disc(stage, palette, picture, light)
     yield Backdrop(picture)
-    row_index = np.clip(base, 0, 255).astype(np.uint8)
+    row_index = np.clip(base, 0, 255).astype(np.uint8)[:horizon]
     cover = {"clear": 0.60, "clouds": 0.46, "rain": 0.36, "snow": 0.42, "fog": 0.50}[embeds.weather]
     yield _clouds(stage, palette, table[row_index], cover, light)
 
@@ -146,7 +147,7 @@ def _clouds(stage: Stage, palette: Palette, sky: Table, cover: float, light: Lig
         sky: (rows, 3) the sky's YUV colour by row.
         cover: noise above this is cloud; lower covers more.
     """
-    drift = stage.drift(0.014)
+    drift = stage.drift(0.022)
     rows, columns = sky.shape[0] * 9 // 10 // 2 * 2, stage.width + drift.travel
     shape = fbm(mix(stage.seed, 27), rows, columns, stage.unit * 0.17, stage.unit * 0.46, 6)
     edge = np.clip((shape - np.float32(cover - 0.06)) * np.float32(1 / 0.24), 0, 1)

@@ -1,13 +1,130 @@
-"""Subjects."""
+"""Subjects in their scene: poses drawn once, with soft edges and a rim of light, on a path of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from fake_model.elements import Element, Stage
-from fake_model.palette import Palette
+import numpy as np
+from PIL import Image
+
+from fake_model.elements import SINE, Element, Sprite, Stage, Stamp
+from fake_model.noise import mix
+from fake_model.palette import RGB, Palette, Table, blend
+from fake_model.scenes.silhouettes import ACCENT, BACK, BODY, FIGURES, LIGHT, SHADE, SOFT, Figure, Pen, skateboard
 from fake_model.text_encoder import PromptEmbeds
 
+_OVERSAMPLE = 3
+_POSES = 8
+_RIM = 7
+_ACCENTS: tuple[RGB, ...] = ((226, 74, 62), (240, 178, 52), (54, 160, 196), (232, 96, 150), (98, 178, 96))
 
-def paint_subject(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
-    yield from ()
+#: Row of the feet as a share of the height, by composition; water and air have their own.
+_FEET = {"street": 0.905, "meadow": 0.93, "desert": 0.90, "lake": 0.955, "forest": 0.965, "sea": 0.955, "city": 0.96}
+
+
+def paint_subject(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
+    """The prompt's subject, if it has one; None between poses, so that the painting can be stopped."""
+    if embeds.subject is None:
+        return
+    figure = FIGURES[embeds.subject]
+    size = figure.size * (0.8 if embeds.composition in ("space", "lake") and figure.home != "ground" else 1.0)
+    scale = stage.unit * size / 100
+    riding = embeds.mount is not None and figure.home == "ground"
+    table = _table(embeds, palette)
+    poses = []
+    for pose in range(_POSES):
+        poses.append(_pose(figure, scale, pose / _POSES, riding, embeds.backwards, table))
+        yield None
+    rows, columns = poses[0].shape
+    place = _path(stage, embeds, figure, rows, columns, scale)
+    yield Sprite(poses, figure.beat * _POSES * (1.0 if figure.home != "ground" else embeds.pace), stage.fps, place)
+
+
+def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
+    """Colours of the tones: a dark body that still parts from a dark ground, and one accent."""
+    bright = embeds.time in ("day", "dawn")
+    accent = _ACCENTS[mix(embeds.key, 41) % len(_ACCENTS)]
+    body = blend(palette["near"], palette["haze"], 0.16 if bright else 0.10)
+    colours: dict[int, RGB] = {
+        BACK: blend(palette["near"], (0, 0, 0), 0.35),
+        BODY: body,
+        SOFT: blend(palette["cloud"], palette["near"], 0.25 if bright else 0.5),
+        ACCENT: blend(accent, palette["near"], 0.05 if bright else 0.22),
+        LIGHT: palette["lamp"],
+        SHADE: palette["near"],
+        _RIM: palette["glow"],
+    }
+    table = palette.table([(0, body), (255, body)])
+    for tone, colour in colours.items():
+        table[tone] = palette.yuv(colour)
+    return table
+
+
+def _pose(figure: Figure, scale: float, phase: float, riding: bool, mirrored: bool, table: Table) -> Stamp:
+    pen = Pen(scale * _OVERSAMPLE, figure.tall + (12 if riding else 0))
+    if riding:
+        pen.lift = 0.0
+        deck = skateboard(pen, phase)
+        pen.lift = deck
+    figure.draw(pen, phase, riding)
+    image = pen.image
+    step = _OVERSAMPLE * 2
+    image = image.crop((0, 0, image.width // step * step, image.height // step * step))
+    if mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    tones = np.array(image)
+    _light_rim(tones, max(2, round(scale * _OVERSAMPLE * 0.9)), -1 if mirrored else 1)
+    rows, columns = tones.shape[0] // _OVERSAMPLE, tones.shape[1] // _OVERSAMPLE
+    shape = (rows, _OVERSAMPLE, columns, _OVERSAMPLE)
+    cover = (tones > 0).reshape(shape).sum(axis=(1, 3), dtype=np.int64)
+    colour = []
+    for part in range(3):
+        value = np.where(tones > 0, np.take(table[:, part], tones), np.uint8(0))
+        total = value.reshape(shape).sum(axis=(1, 3), dtype=np.int64)
+        colour.append(total // np.maximum(cover, 1))
+    # Chroma is taken from every second pixel: fill the empty ones so that edges keep their colour.
+    for part in (1, 2):
+        colour[part][cover == 0] = int(table[BODY, part])
+    return Stamp(cover * 256 // (_OVERSAMPLE * _OVERSAMPLE), colour)
+
+
+def _light_rim(tones: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], thick: int, side: int) -> None:
+    """Turn the upper edge of dark parts into the rim tone, in place: light from behind."""
+    dark = (tones == BODY) | (tones == BACK)
+    open_above = np.zeros_like(dark)
+    open_above[thick:] = tones[:-thick] == 0
+    open_above[:thick] = True
+    shifted = np.roll(open_above, -side * (thick // 2), axis=1)
+    tones[dark & open_above & shifted] = _RIM
+
+
+def _path(
+    stage: Stage, embeds: PromptEmbeds, figure: Figure, rows: int, columns: int, scale: float
+) -> Callable[[int], tuple[int, int]]:
+    """Where a pose's corner is at a frame: the camera follows, so the subject only drifts and sways within the picture."""
+    home = "air" if embeds.composition in ("space", "abstract") else figure.home
+    if home == "water" and embeds.composition not in ("sea", "lake", "city"):
+        home = "air"
+    floor = round(scale * 6)
+    if home == "ground":
+        top = round(stage.height * _FEET[embeds.composition]) - rows + floor
+        rate, sway, bob, turns = 0.012, 0.012, 0.0, 3
+    elif home == "water":
+        share = {"sea": 0.70, "lake": 0.74, "city": 0.84}[embeds.composition]
+        sink = scale * (8 if embeds.subject == "whale" else 2)
+        top = round(stage.height * share + sink) - rows + floor
+        rate, sway, bob, turns = 0.030, 0.004, 0.007, 3
+    else:
+        middle = 0.46 if embeds.composition in ("space", "abstract") else 0.30
+        top = max(8, round(stage.height * middle) - rows // 2)
+        rate, sway, bob, turns = 0.045, 0.008, 0.014, 4
+    ahead = -1 if embeds.backwards else 1
+    anchor = stage.width * (0.42 if ahead > 0 else 0.58) - columns / 2
+    anchor -= ahead * rate * stage.unit * stage.frames / stage.fps / 2
+
+    def place(tick: int) -> tuple[int, int]:
+        wave = int(SINE[tick * 1024 // (stage.fps * turns) & 1023])
+        left = anchor + ahead * rate * stage.unit * tick / stage.fps + sway * stage.unit * wave / 32768
+        return top + round(bob * stage.unit * wave / 32768), round(left)
+
+    return place

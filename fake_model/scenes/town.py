@@ -11,6 +11,7 @@ from fake_model.elements import Cutout, Drift, Element, Mirror, Stage
 from fake_model.noise import Dice, fbm, mix
 from fake_model.palette import RGB, Palette, Table, blend
 from fake_model.scenes.sky import DARK, paint_sky, place_light
+from fake_model.scenes.subjects import paint_subject
 from fake_model.scenes.water import water_surface
 from fake_model.text_encoder import PromptEmbeds
 
@@ -19,34 +20,36 @@ _WALL, _WARM, _COOL, _NEON, _SHADES = 1, 64, 96, 128, 24
 _SIGNS: tuple[RGB, ...] = ((255, 64, 150), (60, 220, 255), (255, 190, 60), (140, 90, 255), (90, 255, 170))
 
 
-def paint_city(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_city(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """Three rows of buildings whose lights stand in the water."""
     horizon = stage.even(0.71)
     light = place_light(stage, embeds, stage.even(0.62))
     yield from paint_sky(stage, embeds, palette, horizon, light)
     reach = stage.height * 0.36 + stage.width * 0.08
-    for layer, (share, rate, haze) in enumerate(((0.92, 0.012, 0.62), (0.74, 0.026, 0.30), (0.50, 0.048, 0.0))):
+    for layer, (share, rate, haze) in enumerate(((0.92, 0.018, 0.62), (0.74, 0.040, 0.30), (0.50, 0.075, 0.0))):
         yield _row(stage, embeds, palette, layer, horizon, reach * share, stage.drift(rate), haze)
     yield from water_surface(stage, palette, horizon, stage.height, light, calm=True)
+    yield from paint_subject(stage, embeds, palette)
 
 
-def paint_street(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_street(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """Roofs far away, fronts with shops, lamps, and a road that mirrors them when it is dark or wet."""
     ground = stage.even(0.78)
     light = place_light(stage, embeds, stage.even(0.5))
     yield from paint_sky(stage, embeds, palette, ground, light)
     reach = stage.height * 0.40 + stage.width * 0.06
-    yield _row(stage, embeds, palette, 0, ground, reach * 1.15, stage.drift(0.02), 0.6)
-    yield _fronts(stage, embeds, palette, ground, stage.drift(0.10))
-    yield _lamps(stage, embeds, palette, ground, stage.drift(0.15))
+    yield _row(stage, embeds, palette, 0, ground, reach * 1.15, stage.drift(0.03), 0.6)
+    yield _fronts(stage, embeds, palette, ground, stage.drift(0.16))
+    yield _lamps(stage, embeds, palette, ground, stage.drift(0.22))
     asphalt = blend(palette["near"], palette["wall"], 0.35)
     if embeds.time in DARK or embeds.weather == "rain" or embeds.time == "sunset":
         rows = stage.height - ground
         shade = palette.table([(0, asphalt), (255, palette["near"])])
         yield Mirror(stage, ground, stage.height, shade[np.linspace(0, 255, rows).astype(np.uint8)], 0.006)
-        yield _markings(stage, palette, ground, stage.drift(0.24), None)
+        yield _markings(stage, palette, ground, stage.drift(0.32), None)
     else:
-        yield _markings(stage, palette, ground, stage.drift(0.24), asphalt)
+        yield _markings(stage, palette, ground, stage.drift(0.32), asphalt)
+    yield from paint_subject(stage, embeds, palette)
 
 
 def _table(embeds: PromptEmbeds, palette: Palette, haze: float) -> Table:

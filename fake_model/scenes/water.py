@@ -9,19 +9,55 @@ import numpy as np
 from fake_model.elements import Cutout, Element, Glints, Mirror, Plane, Stage
 from fake_model.noise import Floats, fbm, hash_grid, mix, ridge
 from fake_model.palette import Palette, blend
+from fake_model.scenes.silhouettes import FIGURES
 from fake_model.scenes.sky import Light, paint_sky, place_light
+from fake_model.scenes.subjects import paint_subject
 from fake_model.text_encoder import PromptEmbeds
 
 
-def paint_sea(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element]:
+def paint_sea(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """Sky, a far headland, the sea, and swells that pass in front."""
     horizon = stage.even(0.53)
     light = place_light(stage, embeds, horizon)
     yield from paint_sky(stage, embeds, palette, horizon, light)
     yield _headland(stage, palette, horizon)
     yield from water_surface(stage, palette, horizon, stage.height, light, calm=False)
-    for layer in range(3):
+    ashore = embeds.subject is not None and FIGURES[embeds.subject].home == "ground"
+    if not ashore:
+        yield from paint_subject(stage, embeds, palette)
+    for layer in range(2 if ashore else 3):
         yield _swell(stage, palette, layer)
+    if ashore:
+        yield _beach(stage, palette)
+        yield from paint_subject(stage, embeds, palette)
+
+
+def _beach(stage: Stage, palette: Palette) -> Cutout:
+    """Sand in front of the water, with a wet and foaming edge."""
+    drift = stage.drift(0.20)
+    width = stage.width + drift.travel
+    line = stage.height * 0.885 + (
+        ridge(mix(stage.seed, 75), width, stage.unit * 0.9, 3, 0.0) - np.float32(0.5)
+    ) * np.float32(stage.unit * 0.05)
+    top = int(line.min()) // 2 * 2
+    rows = stage.height - top
+    below = np.arange(top, stage.height, dtype=np.float32)[:, None] - line.astype(np.float32)[None, :]
+    grain = fbm(mix(stage.seed, 76), rows, width, stage.unit * 0.02, stage.unit * 0.12, 4)
+    wet = np.clip(below * np.float32(60 / (stage.unit * 0.06)), 0, 60)
+    tone = np.float32(70) + wet + (grain - np.float32(0.5)) * np.float32(70)
+    foam = below < np.float32(stage.unit * 0.006) + grain * np.float32(stage.unit * 0.012)
+    index = np.clip(tone, 1, 200).astype(np.uint8)
+    index[foam] = 250
+    index[below < 0] = 0
+    table = palette.table(
+        [
+            (1, blend(palette["sand"], palette["near"], 0.7)),
+            (150, palette["sand"]),
+            (205, palette["sand"]),
+            (250, palette["snow"]),
+        ]
+    )
+    return Cutout(index, table, top, drift)
 
 
 def water_surface(

@@ -37,9 +37,9 @@ def _rain(stage: Stage, depth: int) -> Fall:
     image, period = _tile(stage, room)
     pen, dice = ImageDraw.Draw(image), Dice(mix(stage.seed, 51, depth))
     length = stage.px((0.05, 0.11)[depth], 8)
-    light, count = ((26, 120), (44, 60))[depth]
+    light, count = ((22, 44), (36, 22))[depth]
     count = count * image.width // stage.unit
-    width = stage.px(0.0022) if depth == 0 else stage.px(0.003)
+    width = stage.px((0.0030, 0.0040)[depth])
     for _ in range(count):
         x, y = dice.whole(0, image.width - 1), dice.whole(0, period - 1)
         reach = int(length * dice.between(0.6, 1.2))
