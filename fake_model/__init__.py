@@ -1,7 +1,7 @@
 """fake_model makes a clip from a prompt, without a model.
 
-It has the shape of a diffusion pipeline and says what it is: a deterministic drawing that comes out of noise, with a visible mark
-in every frame. Importing the package is cheap; numpy and the rest load with the first name taken from it.
+It has the shape of a diffusion pipeline and says what it is: a deterministic drawing that comes out of noise, with a
+visible mark in every frame. Importing the package is cheap; numpy and the rest load with the first name taken from it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Between latents and frames.
 
-A latent cell stands for a square of the frame: 4 pixels where the shorter side is 720 or more, 2 below. Finer noise would look no
-better on a projector and cost the encoder dearly. Values are (plane - 128) / 64, so that unit noise spans a wide grey range.
-While latents are noisy the frame is their enlargement plus the scene's fine detail, faded in; at sigma 0 it is the scene itself,
-to the bit.
+A latent cell stands for a square of the frame: 4 pixels where the shorter side is 720 or more, 2 below. Finer noise
+would look no better on a projector and cost the encoder dearly. Values are (plane - 128) / 64, so that unit noise spans
+a wide grey range. While latents are noisy the frame is their enlargement plus the scene's fine detail, faded in; at
+sigma 0 it is the scene itself, to the bit.
 """
 
 from __future__ import annotations

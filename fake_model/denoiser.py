@@ -1,8 +1,8 @@
 """The stand-in for a network: knows the scene, and answers with the velocity that leads there.
 
-A trained denoiser answers at high noise with something like the mean of all clips the prompt could mean, which is blurred, and
-finds detail late. This one does the same on purpose: its estimate of the clean latents is the scene reduced in proportion to
-sigma. No learning is involved.
+A trained denoiser answers at high noise with something like the mean of all clips the prompt could mean, which is
+blurred, and finds detail late. This one does the same on purpose: its estimate of the clean latents is the scene
+reduced in proportion to sigma. No learning is involved.
 """
 
 from __future__ import annotations

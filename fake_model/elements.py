@@ -1,7 +1,7 @@
 """What a frame is drawn from: elements that write straight into yuv420p planes with integer numpy.
 
-An element is painted once, larger than the frame where it scrolls, and drawn per frame by copying windows of it. Masks are
-bytes of 0 or 255 used with `&` and `|`: `np.where` and `np.copyto(where=...)` are far slower on whole planes.
+An element is painted once, larger than the frame where it scrolls, and drawn per frame by copying windows of it. Masks
+are bytes of 0 or 255 used with `&` and `|`: `np.where` and `np.copyto(where=...)` are far slower on whole planes.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ class Backdrop:
 class Veil:
     """Clouds over a sky whose colour depends on the row only: luma by maximum, chroma by a wrapping difference.
 
-    Both are exact alpha blending except where the sky is brighter than the cloud, which is where the sun shines through.
+    Both are exact alpha blending except where the sky is brighter than the cloud, which is where the sun shines
+    through.
     """
 
     picture: Planes

@@ -1,9 +1,9 @@
 """Frames to files: H.264 through the ffmpeg binary of imageio-ffmpeg, stills through Pillow.
 
-Raw yuv420p goes through a pipe into one ffmpeg process. A constant quantiser is used because it costs a third less time than a
-constant rate factor at ultrafast. Colour is tagged in x264's own parameters: ffmpeg's `-colorspace` would insert a conversion.
-The encoder's settings text (SEI type 6) is filtered out and muxing is bit exact, so the same frames give the same file
-whatever the number of threads.
+Raw yuv420p goes through a pipe into one ffmpeg process. A constant quantiser is used because it costs a third less time
+than a constant rate factor at ultrafast. Colour is tagged in x264's own parameters: ffmpeg's `-colorspace` would insert
+a conversion. The encoder's settings text (SEI type 6) is filtered out and muxing is bit exact, so the same frames give
+the same file whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def ffmpeg_command(width: int, height: int, fps: int, qp: int, threads: int, out
 class VideoWriter:
     """One ffmpeg process behind a context manager; the file appears under its name only if everything went well.
 
-    Frames are written to a temporary name beside `output` and renamed when ffmpeg has finished. Leaving the context by an
-    exception ends ffmpeg, reaps it and removes the temporary file.
+    Frames are written to a temporary name beside `output` and renamed when ffmpeg has finished. Leaving the context by
+    an exception ends ffmpeg, reaps it and removes the temporary file.
 
     Args:
         output: final path; its folder exists.

@@ -1,8 +1,8 @@
 """Chance from integers only.
 
-Every random choice is a hash of small integers, so a clip is the same on every numpy, CPU and process. numpy's generators do
-not promise their streams across versions, and Python's `hash` differs per process. Floating point is used for
-interpolation, with additions and products alone, which IEEE 754 fixes to the bit.
+Every random choice is a hash of small integers, so a clip is the same on every numpy, CPU and process. numpy's
+generators do not promise their streams across versions, and Python's `hash` differs per process. Floating point is used
+for interpolation, with additions and products alone, which IEEE 754 fixes to the bit.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from fake_model.errors import Interrupted, InvalidInput
 from fake_model.export import VideoWriter
 from fake_model.noise import mix
 from fake_model.palette import Grade
-from fake_model.scenes import paint, palette_for
+from fake_model.scenes import busyness, paint, palette_for
 from fake_model.scheduler import FlowMatchEulerScheduler
 from fake_model.text_encoder import encode_prompt
 from fake_model.variants import Variant, document, models, styles, variant
@@ -97,7 +97,8 @@ class VideoPipeline:
 
         Args:
             prompt: what to show, 1 to 32000 characters, any language.
-            output: final path of the MP4; its folder exists. Written to a temporary name beside it and renamed at the end.
+            output: final path of the MP4; its folder exists. Written to a temporary name beside it and renamed at the
+                end.
             size: "WIDTHxHEIGHT", one of `SIZES`.
             seconds: 1 to 12.
             fps: frames per second, 1 to 60.
@@ -109,7 +110,8 @@ class VideoPipeline:
             guidance_scale: 0 to 20; how strongly colours follow the prompt. None for the model's own.
             watermark: words of the visible mark, 1 to 80 characters.
             encoder_threads: 1 to 64; changes speed, never the frames.
-            callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps": n}).
+            callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps":
+                n}).
             on_frame: called after each frame with (frames written, num_frames).
             interrupt: asked at least once per frame; True ends the call.
 
@@ -121,8 +123,8 @@ class VideoPipeline:
         stop = interrupt or _never
         # 1. Check inputs
         self.check_inputs(
-            prompt, output, size, seconds, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
-            watermark, encoder_threads,
+            prompt, output, size, seconds, fps, model, style, seed, negative_prompt, num_inference_steps,
+            guidance_scale, watermark, encoder_threads,
         )  # fmt: skip
         width, height = (int(side) for side in size.split("x"))
         chosen = variant(model)
@@ -153,7 +155,13 @@ class VideoPipeline:
         digest = hashlib.sha256()
         written = 0
         with VideoWriter(
-            output, width=width, height=height, fps=fps, qp=chosen.qp, threads=encoder_threads, interrupt=stop
+            output,
+            width=width,
+            height=height,
+            fps=fps,
+            qp=chosen.qp + busyness(embeds),
+            threads=encoder_threads,
+            interrupt=stop,
         ) as writer:
 
             def emit() -> None:

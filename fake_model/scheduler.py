@@ -1,8 +1,8 @@
 """Flow-match Euler arithmetic: which noise levels are visited, and how one step moves the latents.
 
-A latent on the straight path between data x0 and noise is x_sigma = (1 - sigma) * x0 + sigma * noise, so its velocity is
-dx/dsigma = noise - x0 = (x_sigma - x0) / sigma (Lipman et al. 2022, "Flow Matching for Generative Modeling"). A shift above 1
-spends more steps at high noise (Esser et al. 2024, "Scaling Rectified Flow Transformers", section 5.3.2).
+A latent on the straight path between data x0 and noise is x_sigma = (1 - sigma) * x0 + sigma * noise, so its velocity
+is dx/dsigma = noise - x0 = (x_sigma - x0) / sigma (Lipman et al. 2022, "Flow Matching for Generative Modeling"). A
+shift above 1 spends more steps at high noise (Esser et al. 2024, "Scaling Rectified Flow Transformers", section 5.3.2).
 """
 
 from __future__ import annotations

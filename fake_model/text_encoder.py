@@ -1,7 +1,7 @@
 """A prompt becomes the few decisions that a scene is painted from.
 
-Known words decide (vocabulary.yaml); whatever they leave open, and every small variation, comes from a hash of the whole text, so
-that any prompt in any language gives a clip of its own, the same one each time.
+Known words decide (vocabulary.yaml); whatever they leave open, and every small variation, comes from a hash of the
+whole text, so that any prompt in any language gives a clip of its own, the same one each time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The visible mark: a drop in a ring and a line of text, burnt into every frame.
 
-Rendered once with the font that Pillow carries, so no font file is needed, and blended into its own rectangle of the planes,
-after everything else, so no path leaves it out.
+Rendered once with the font that Pillow carries, so no font file is needed, and blended into its own rectangle of the
+planes, after everything else, so no path leaves it out.
 """
 
 from __future__ import annotations

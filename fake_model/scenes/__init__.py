@@ -47,6 +47,11 @@ def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
     return Palette(colours, own.then(grade))
 
 
+def busyness(embeds: PromptEmbeds) -> int:
+    """Steps of the encoder's quantiser that a scene can give up: lit windows and rain hide the loss, and cost the most."""
+    return (3 if embeds.composition in ("city", "street") else 0) + (3 if embeds.weather in ("rain", "snow") else 0)
+
+
 def paint(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
     """The whole scene, back to front; together the elements cover every pixel. None is only an occasion to stop."""
     match embeds.composition:

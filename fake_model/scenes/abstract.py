@@ -14,7 +14,8 @@ from fake_model.text_encoder import PromptEmbeds
 
 
 class Flow:
-    """Two smooth fields that slide through each other; their sum, wrapping at 256, walks a palette that closes on itself.
+    """Two smooth fields that slide through each other; their sum, wrapping at 256, walks a palette that closes on
+    itself.
 
     Args:
         stage: the frame.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
@@ -39,9 +40,7 @@ class Pen:
 
     def limb(self, points: Sequence[Point], widths: Sequence[float], tone: int) -> None:
         """A tapering line with round joints; one width per point."""
-        for (first, second), (thick, thin) in zip(
-            zip(points, points[1:], strict=False), zip(widths, widths[1:], strict=False), strict=True
-        ):
+        for (first, second), (thick, thin) in zip(pairwise(points), pairwise(widths), strict=True):
             length = math.hypot(second[0] - first[0], second[1] - first[1]) or 1.0
             nx, ny = (second[1] - first[1]) / length / 2, (first[0] - second[0]) / length / 2
             corners = [

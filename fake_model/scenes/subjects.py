@@ -44,7 +44,7 @@ def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
     """Colours of the tones: a dark body that still parts from a dark ground, and one accent."""
     bright = embeds.time in ("day", "dawn")
     accent = _ACCENTS[mix(embeds.key, 41) % len(_ACCENTS)]
-    body = blend(palette["near"], palette["haze"], 0.16 if bright else 0.10)
+    body = blend(palette["near"], palette["haze"], 0.16 if bright else 0.24)
     colours: dict[int, RGB] = {
         BACK: blend(palette["near"], (0, 0, 0), 0.35),
         BODY: body,
@@ -73,7 +73,7 @@ def _pose(figure: Figure, scale: float, phase: float, riding: bool, mirrored: bo
     if mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     tones = np.array(image)
-    _light_rim(tones, max(2, round(scale * _OVERSAMPLE * 0.9)), -1 if mirrored else 1)
+    _light_rim(tones, max(2, round(scale * _OVERSAMPLE * 1.1)), -1 if mirrored else 1)
     rows, columns = tones.shape[0] // _OVERSAMPLE, tones.shape[1] // _OVERSAMPLE
     shape = (rows, _OVERSAMPLE, columns, _OVERSAMPLE)
     cover = (tones > 0).reshape(shape).sum(axis=(1, 3), dtype=np.int64)
@@ -101,7 +101,7 @@ def _light_rim(tones: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], thick: in
 def _path(
     stage: Stage, embeds: PromptEmbeds, figure: Figure, rows: int, columns: int, scale: float
 ) -> Callable[[int], tuple[int, int]]:
-    """Where a pose's corner is at a frame: the camera follows, so the subject only drifts and sways within the picture."""
+    """Where a pose's corner is at a frame: the camera follows, so the subject drifts and sways within the picture."""
     home = "air" if embeds.composition in ("space", "abstract") else figure.home
     if home == "water" and embeds.composition not in ("sea", "lake", "city"):
         home = "air"

@@ -187,7 +187,7 @@ def _fronts(stage: Stage, embeds: PromptEmbeds, palette: Palette, ground: int, d
     """House fronts wall to wall: windows above, a lit shop with an awning below, a pavement at their feet."""
     dice = Dice(mix(stage.seed, 82))
     width = stage.width + drift.travel
-    tall = stage.height * 0.42 + stage.width * 0.05
+    tall = stage.height * 0.50 + stage.width * 0.05
     top = max(0, int(ground - tall) // 2 * 2)
     base = ground - top
     image = Image.new("L", (width, base))
@@ -210,7 +210,9 @@ def _front(
     left, roof, right, base = box
     shade = dice.whole(18, 50)
     line = max(1, stage.unit // 300)
-    pen.rectangle((left, roof, right, base), fill=shade)
+    # The dim end of a neon colour's ramp is a wall with a tinge of it: houses of different paint.
+    paint = _NEON + dice.whole(0, len(_SIGNS) - 1) * _SHADES + dice.whole(1, 5)
+    pen.rectangle((left, roof, right, base), fill=paint)
     pen.rectangle((left - line, roof, right + line, roof + stage.px(0.012)), fill=min(62, shade + 12))
     shop = base - stage.px(0.17)
     lit = {"day": 0.3, "dawn": 0.4}.get(embeds.time, 0.55)

@@ -32,7 +32,7 @@ def _wrapped(image: Image.Image, rows: int) -> np.ndarray[tuple[int, ...], np.dt
 
 
 def _rain(stage: Stage, depth: int) -> Fall:
-    """Streaks; the nearer depth has fewer, longer and brighter ones. They stay dim: many fine bright lines cost bitrate."""
+    """Streaks, longer and brighter in the nearer depth; few and dim, because fine bright lines cost bitrate."""
     room = stage.width // 8
     image, period = _tile(stage, room)
     pen, dice = ImageDraw.Draw(image), Dice(mix(stage.seed, 51, depth))
