@@ -85,10 +85,10 @@ async def _token_field(request: Request) -> str | None:
     if kind != "application/x-www-form-urlencoded":
         return None
     try:
-        form = await request.form(max_files=0, max_fields=10)
+        async with request.form(max_files=0, max_fields=10) as form:
+            values = form.getlist("token")
     except HTTPException as exc:
         raise InvalidRequest(f"The form is malformed: {exc.detail}", code="invalid_form") from exc
-    values = form.getlist("token")
     return values[0] if len(values) == 1 and isinstance(values[0], str) and values[0] else None
 
 

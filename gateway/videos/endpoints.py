@@ -72,7 +72,8 @@ async def delete(video_id: str, ctx: Ctx, token: Writer) -> Response:
     return _json(VideoDeleted(id=job.id))
 
 
-@router.api_route("/v1/videos/{video_id}/content", methods=["GET", "HEAD"], tags=["videos"], response_model=None)
+@router.get("/v1/videos/{video_id}/content", tags=["videos"], response_class=FileResponse)
+@router.head("/v1/videos/{video_id}/content", include_in_schema=False)
 async def content(video_id: str, ctx: Ctx, token: Reader, variant: Literal["video"] = "video") -> FileResponse:
     """The clip, video/mp4. Ranges work."""
     standing = await service.show(ctx.store, token, video_id, now=ctx.clock.now())
@@ -90,7 +91,8 @@ async def link(video_id: str, request: Request, ctx: Ctx, token: Reader) -> Resp
     return _json(SignedLink(url=base + links.path(ctx.keys.links, video_id, expires_at), expires_at=expires_at))
 
 
-@router.api_route("/media/{video_id}", methods=["GET", "HEAD"], tags=["media"], response_model=None)
+@router.get("/media/{video_id}", tags=["media"], response_class=FileResponse)
+@router.head("/media/{video_id}", include_in_schema=False)
 async def media(video_id: str, ctx: Ctx, exp: str = "", sig: str = "") -> FileResponse:
     """A signed link's clip. The token that the video belongs to is checked at each request."""
     now = ctx.clock.now()

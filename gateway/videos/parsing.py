@@ -11,7 +11,8 @@ from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from gateway.errors import InvalidRequest, UnsupportedMediaType
@@ -84,10 +85,15 @@ def _from_json(raw: bytes) -> dict[str, Any]:
 
 
 async def _from_form(request: Request) -> dict[str, Any]:
+    _ensure_closed(request, await request.body())
     try:
-        form = await request.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=512 * 1024)
+        async with request.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=512 * 1024) as form:
+            return _text_fields(form)
     except HTTPException as exc:
         raise InvalidRequest(f"The form is malformed: {exc.detail}", code="invalid_form") from exc
+
+
+def _text_fields(form: FormData) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, item in form.multi_items():
         if isinstance(item, UploadFile):
@@ -98,3 +104,14 @@ async def _from_form(request: Request) -> dict[str, Any]:
             raise InvalidRequest(f"{name[:80]!r} is given twice.", param=name)
         values[name] = item
     return values
+
+
+def _ensure_closed(request: Request, raw: bytes) -> None:
+    """A multipart body that breaks off would otherwise pass as a shorter one (RFC 2046, section 5.1.1: the closing
+    delimiter ends it)."""
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        return
+    closing = b"--" + options.get(b"boundary", b"") + b"--"
+    if closing not in raw[-len(closing) - 64 :]:
+        raise InvalidRequest("The form is malformed: it breaks off before its closing boundary.", code="invalid_form")

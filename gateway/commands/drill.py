@@ -1,0 +1,182 @@
+"""`leakdrill drill …`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from drills.errors import DrillError
+from drills.report import render_all
+from drills.runner import DrillResult, run_drill
+from drills.scenario import Scenario, list_scenarios, load_scenario
+from gateway import settings as settings_module
+from gateway.commands.control_client import read_admin_token
+from gateway.commands.screen import DrillScreen
+from gateway.commands.serve import default_workers
+from gateway.errors import OperatorError
+from gateway.settings import Settings
+from gateway.supervisor import Supervisor, free_port
+
+T = TypeVar("T")
+
+speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Replay seconds per second.")
+
+
+@click.group()
+def drill() -> None:
+    """Run, check, list and report drills."""
+
+
+@drill.command("run")
+@click.argument("scenario")
+@click.option("--target", help="A running gateway; without it the drill starts its own and throws it away.")
+@click.option("--admin-token", help="The target's admin bearer [LEAKDRILL_ADMIN_TOKEN, else the data directory's].")
+@speed_option
+@click.option("--seed", type=click.IntRange(min=0), help="For visitors and their choices.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for journal and reports.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Workers of the drill's own gateway.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
+def run(
+    scenario: str,
+    target: str | None,
+    admin_token: str | None,
+    speed: float | None,
+    seed: int | None,
+    out: Path | None,
+    workers: int | None,
+    data: Path | None,
+) -> None:
+    """Run SCENARIO, a name from `drill list` or a file; write journal and reports."""
+    settings = settings_module.load(data=data)
+    loaded = _or_leave(lambda: load_scenario(scenario))
+    folder = out or report_folder(settings, loaded)
+    if target is not None:
+        token = admin_token or read_admin_token(settings)
+        result = play(loaded, target, token, folder, speed=speed, seed=seed)
+    else:
+        with own_gateway(default_workers() if workers is None else workers) as supervisor:
+            url, token = supervisor.gateway_url, supervisor.admin_token
+            result = play(loaded, url, token, folder, speed=speed, seed=seed, tend=supervisor.tend)
+    tell(result)
+    sys.exit(result.exit_code)
+
+
+@drill.command()
+@click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for the reports [the journal's].")
+def report(journal: Path, out: Path | None) -> None:
+    """Write the reports of JOURNAL again."""
+    for path in _or_leave(lambda: render_all(journal, out or journal.parent)).values():
+        click.echo(path)
+
+
+@drill.command()
+@click.argument("file")
+def lint(file: str) -> None:
+    """Check a scenario FILE without running it."""
+    loaded = _or_leave(lambda: load_scenario(file))
+    click.echo(f"{file}: fine: {loaded.scenario.title}, {len(loaded.msel)} MSEL lines")
+
+
+@drill.command("list")
+def list_names() -> None:
+    """List the scenarios that leakdrill brings."""
+    for one in _or_leave(list_scenarios):
+        click.echo(f"{one.name:<28}{one.title}")
+
+
+def play(
+    scenario: Scenario,
+    url: str,
+    admin_token: str,
+    out: Path,
+    *,
+    speed: float | None = None,
+    seed: int | None = None,
+    addresses: dict[str, str] | None = None,
+    on_leak: Callable[[list[str]], None] | None = None,
+    tend: Callable[[], None] | None = None,
+) -> DrillResult:
+    """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal."""
+
+    async def session(screen: DrillScreen) -> DrillResult:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, stop.set)
+        tending = asyncio.create_task(_tend(tend)) if tend else None
+        try:
+            return await run_drill(
+                scenario,
+                target=url,
+                admin_token=admin_token,
+                out=out,
+                speed=speed,
+                seed=seed,
+                on_event=screen.on_event,
+                on_leak=on_leak,
+                stop=stop,
+            )
+        finally:
+            if tending:
+                tending.cancel()
+                with suppress(asyncio.CancelledError, OperatorError):
+                    await tending
+
+    with DrillScreen(scenario.scenario.title, addresses or {"gateway": url}) as screen:
+        return _or_leave(lambda: asyncio.run(session(screen)))
+
+
+@contextmanager
+def own_gateway(workers: int) -> Iterator[Supervisor]:
+    """A gateway in a temporary directory, on a free port, without a page."""
+    with tempfile.TemporaryDirectory(prefix="leakdrill-") as folder:
+        settings = settings_module.load(data=Path(folder), port=free_port(), admin_token="", database_url="")
+        with Supervisor(settings) as supervisor:
+            supervisor.start(workers=workers, page=False)
+            yield supervisor
+
+
+def report_folder(settings: Settings, scenario: Scenario) -> Path:
+    """A fresh directory under `reports/`, named by scenario and time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return settings.data / "reports" / f"{scenario.scenario.id}-{stamp}"
+
+
+def tell(result: DrillResult) -> None:
+    """The verdict and where everything lies."""
+    click.echo(f"verdict: {result.verdict.replace('_', ' ')}")
+    for reason in result.reasons:
+        click.echo(f"  {reason}")
+    if result.error:
+        click.echo(f"  {result.error}", err=True)
+    for path in result.paths.values():
+        click.echo(path)
+
+
+async def _tend(tend: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(0.5)
+        tend()
+
+
+def _or_leave(action: Callable[[], T]) -> T:
+    """The action's result; a DrillError becomes one line and its exit code."""
+    try:
+        return action()
+    except DrillError as exc:
+        _leave(str(exc), exc.exit_code)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    click.echo(f"leakdrill: {message}", err=True)
+    sys.exit(code)

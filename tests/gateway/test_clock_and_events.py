@@ -1,0 +1,78 @@
+import pytest
+
+from gateway.clock import FrozenClock, ReplayClock
+from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash, first_broken
+from gateway.store import Connection, SQLiteStore, events
+
+pytestmark = pytest.mark.anyio
+
+
+def test_a_replay_clock_runs_at_its_speed_and_can_pause() -> None:
+    clock = ReplayClock(anchor=1000.0, anchor_wall=50.0, speed=60.0, running=True, utc_offset=-5 * 3600)
+    assert clock.at(50.0) == 1000.0
+    assert clock.at(52.0) == 1120.0
+    paused = clock.moved(52.0, running=False)
+    assert paused.at(99.0) == 1120.0
+    assert paused.moved(99.0, running=True, speed=1.0).at(101.0) == 1122.0
+
+
+def test_a_replay_clock_shows_the_replayed_place() -> None:
+    clock = ReplayClock(anchor=1_732_627_800.0, anchor_wall=0.0, speed=1.0, running=True, utc_offset=-5 * 3600)
+    assert clock.iso(0.0) == "2024-11-26T08:30:00-05:00"
+
+
+def test_a_frozen_clock_does_not_go_back() -> None:
+    clock = FrozenClock(5.0)
+    clock.advance(1.5)
+    assert clock.now() == 6.5
+    with pytest.raises(ValueError, match="forward only"):
+        clock.advance(-1)
+
+
+async def written(store: SQLiteStore, count: int) -> list[Event]:
+    def work(tx: Connection) -> None:
+        for number in range(count):
+            events.append(tx, EventKind.BROADCAST_SET, at=float(number), actor="admin", data={"text": f"é{number}"})
+
+    await store.write(work)
+    return await store.read(lambda tx: events.page(tx, after=0, limit=100))
+
+
+async def test_the_chain_holds_as_written(store: SQLiteStore) -> None:
+    found = await written(store, 5)
+    assert [event.seq for event in found] == [1, 2, 3, 4, 5]
+    assert found[0].previous == GENESIS
+    assert first_broken(found) is None
+
+
+@pytest.mark.parametrize(
+    ("tamper", "caught_at"),
+    [
+        ('UPDATE events SET data = \'{"text":"x"}\' WHERE seq = 3', 3),
+        ("UPDATE events SET at = at + 1 WHERE seq = 2", 2),
+        ("DELETE FROM events WHERE seq = 3", 4),
+        ("DELETE FROM events WHERE seq = 1", 2),
+    ],
+)
+async def test_an_edited_or_dropped_line_is_found(store: SQLiteStore, tamper: str, caught_at: int) -> None:
+    await written(store, 5)
+    await store.write(lambda tx: tx.execute(tamper))
+    found = await store.read(lambda tx: events.page(tx, after=0, limit=100))
+    assert first_broken(found) == caught_at
+
+
+def test_the_hash_covers_every_field() -> None:
+    base = {
+        "at": 1.0,
+        "replay_at": None,
+        "kind": "job.queued",
+        "actor": "a",
+        "accessor": "tok_1",
+        "job": "video_1",
+        "data": canonical({"b": 1, "a": 2}),
+    }
+    seen = {chain_hash(GENESIS, **base)}  # type: ignore[arg-type]
+    for name in base:
+        seen.add(chain_hash(GENESIS, **{**base, name: 2.0 if name == "at" else "other"}))  # type: ignore[arg-type]
+    seen.add(chain_hash("1" * 64, **base))  # type: ignore[arg-type]
+    assert len(seen) == len(base) + 2
