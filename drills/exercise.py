@@ -257,6 +257,7 @@ class Exercise:
 
     async def put_back(self) -> None:
         """Roll back as the scenario says: no token of this drill stays accepted, the clock stands."""
+        self.history.lift_limit()
         try:
             async with asyncio.timeout(ROLLBACK_SECONDS):
                 if "revoke_issued" in self.scenario.rollback:

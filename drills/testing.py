@@ -7,7 +7,6 @@ the gateway that a drill talks to, and with named faults to try the oracle on.
 import asyncio
 import json
 import selectors
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -16,6 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 Result = TypeVar("Result")
+
+# Virtual second 0 in unix seconds, so that two runs tell the same times.
+EPOCH = 1_700_000_000.0
 Fault = Literal[
     "html", "admin_refused", "down_at_start", "revoke_503", "revoke_timeout", "down_after_revoke", "link_lives",
     "job_goes_on", "nobody_accepted", "bystander_fails", "events_missing", "token_lives",
@@ -116,7 +118,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
                 self._event("job.started", job.accessor, job.id)
 
     def _event(self, kind: str, accessor: str | None, job: str | None, at: float | None = None, **data: object) -> None:
-        when = time.time() + (self._now() if at is None else at)
+        when = EPOCH + (self._now() if at is None else at)
         entry = {"at": when, "kind": kind, "accessor": accessor, "job": job, "data": data}
         self.events.append({"seq": len(self.events) + 1, **entry})
 
@@ -239,7 +241,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
                 job.status, job.error = "failed", {"code": "access_revoked", "message": ""}
         self.phase = "revoked" if self.phase == "exposed" else self.phase
         self.down = "down_after_revoke" in self.faults
-        return httpx.Response(200, json={"id": id, "acknowledged_at": time.time(), **effect})
+        return httpx.Response(200, json={"id": id, "acknowledged_at": EPOCH + self._now(), **effect})
 
 
 def _error(status: int, code: str) -> httpx.Response:

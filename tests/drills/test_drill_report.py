@@ -1,0 +1,158 @@
+"""Reports of a hand-made journal: golden files, figures at the edges, and what must never be in them.
+
+After a deliberate change, write the golden files again:
+`leakdrill drill report tests/drills/golden/journal.json --out tests/drills/golden`.
+"""
+
+import csv
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from drills.journal import Journal, JournalError, load_journal, save_journal
+from drills.metrics import measure
+from drills.oracle import RevokeCall, Verdict
+from drills.report import render_all, render_csv, render_html, render_junit, render_markdown
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def changed(**update: Any) -> Journal:
+    return load_journal(GOLDEN / "journal.json").model_copy(update=update)
+
+
+def test_rendering_a_journal_gives_the_golden_bytes(tmp_path: Path) -> None:
+    paths = render_all(GOLDEN / "journal.json", tmp_path)
+    assert sorted(paths) == ["junit.xml", "report.html", "report.md", "timeline.csv"]
+    for name, path in paths.items():
+        assert path.read_bytes() == (GOLDEN / name).read_bytes(), name
+
+
+def test_a_journal_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    journal = changed()
+    save_journal(journal, tmp_path / "deep" / "journal.json")
+    assert load_journal(tmp_path / "deep" / "journal.json") == journal
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["journal.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "not a drill journal: the file"), ("{}", "not a drill journal: status: Field required")],
+)
+def test_a_bad_journal_is_told_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "journal.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(JournalError, match=words) as caught:
+        render_all(path, tmp_path)
+    assert caught.value.exit_code == 2
+    with pytest.raises(JournalError, match="cannot be read"):
+        load_journal(tmp_path / "nowhere.json")
+
+
+def test_every_msel_line_is_in_every_report_with_status_and_sources() -> None:
+    journal = changed()
+    for text in (render_markdown(journal), render_html(journal), render_csv(journal)):
+        for line in journal.scenario.msel:
+            assert line.id in text
+        assert all(word in text for word in ("derived", "invented", "S3"))
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(render_csv(journal)))}
+    assert (rows["m3"]["scripted"], rows["m3"]["replay_clock"], rows["m3"]["status"]) == (
+        "08:54",
+        "08:54:00",
+        "invented",
+    )
+    assert rows["m4"]["real_seconds"] == ""
+
+
+def test_reports_are_marked_as_exercise_and_show_both_durations() -> None:
+    for text in (render_markdown(changed()), render_html(changed())):
+        assert text.count("EXERCISE") >= 2
+        assert "180" in text
+        assert "210" in text
+
+
+class Outside(HTMLParser):
+    """Collects every address that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+
+def test_html_fetches_nothing_and_escapes_words_of_the_scenario() -> None:
+    html = render_html(changed(error="<script>alert(1)</script>"))
+    parser = Outside()
+    parser.feed(html)
+    assert parser.found == []
+    assert not {"script", "link", "iframe", "img"} & set(parser.tags)
+    assert "&lt;b&gt;markup&lt;/b&gt;" in html
+    assert "@import" not in html
+
+
+def test_junit_counts_what_it_lists() -> None:
+    root = ElementTree.fromstring(render_junit(changed()))
+    suite = root[0]
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(suite.attrib[name]) == len(suite.findall(f"testcase/{tag}"))
+    assert int(suite.attrib["tests"]) == len(suite.findall("testcase"))
+
+
+def test_junit_calls_an_unknown_outcome_an_error_and_not_a_failure() -> None:
+    verdict = Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
+    journal = changed(revoke=None, verdict=verdict, status="failed", error="it broke", checks=[])
+    cases = {case.attrib["name"]: case for case in ElementTree.fromstring(render_junit(journal)).iter("testcase")}
+    assert cases["failed"].find("error") is not None
+    assert cases["o1"].find("error") is not None
+    assert cases["ready"].find("skipped") is not None
+    assert cases["submit"].find("skipped") is not None
+
+
+def test_metrics_of_the_hand_made_journal() -> None:
+    metrics = measure(changed())
+    assert metrics.before is not None
+    assert metrics.after is not None
+    assert (metrics.before.accepted, metrics.before.refused) == (10, 0)
+    assert (metrics.after.accepted, metrics.after.refused, metrics.after.submits_refused) == (1, 7, 2)
+    assert metrics.published_to_last_accepted.seconds == 5.9
+    assert metrics.published_to_last_accepted.replay_minutes == 29.5
+    assert metrics.published_to_surfaces_dead.seconds is None
+    assert (metrics.call_to_acknowledged, metrics.last_accepted_after_ack) == (0.15, 0.95)
+    assert (metrics.greatest_lag, metrics.queue_peak, metrics.queue_empty_after_ack) == (0.95, 1, 0.55)
+    assert (metrics.clips_fetched, metrics.bytes_fetched) == (4, 16000)
+
+
+def test_what_is_unknown_is_none_and_never_zero() -> None:
+    verdict = Verdict(verdict="inconclusive", reasons=["the revocation may or may not have happened"])
+    revoke = RevokeCall(start=5.8, end=25.8, outcome="unknown", status=None)
+    metrics = measure(changed(revoke=revoke, verdict=verdict, samples=[], replay_zero=None))
+    unknown = metrics.model_dump(
+        include={
+            "before", "after", "jobs_queued_stopped", "jobs_running_stopped", "tokens_revoked", "greatest_lag",
+            "call_to_acknowledged", "last_accepted_after_ack", "first_refused_after_ack", "queue_peak",
+            "queue_empty_after_ack",
+        }
+    )  # fmt: skip
+    assert set(unknown.values()) == {None}
+    assert metrics.collateral.denied_after is None
+    assert "unknown" in render_markdown(changed(revoke=revoke, verdict=verdict, replay_zero=None))
+
+
+def test_a_failed_drill_still_has_reports() -> None:
+    verdict = Verdict(verdict="inconclusive", reasons=["the drill failed: x", "no revocation was sent"])
+    bare = changed(
+        status="failed", error="x", revoke=None, verdict=verdict, replay_zero=None, checks=[], tokens=[], exchanges=[],
+        actions=[], samples=[], jobs=None, preview=None,
+        msel=[played.model_copy(update={"fired": None}) for played in changed().msel],
+    )  # fmt: skip
+    assert "not judged" in render_markdown(bare)
+    assert "<svg" not in render_html(bare)
+    assert render_csv(bare).count("\n") == 5

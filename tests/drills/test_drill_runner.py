@@ -1,0 +1,205 @@
+"""Whole drills in virtual time, against a gateway in memory with and without faults."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drills.errors import TargetDown, TargetRefused
+from drills.journal import Journal, load_journal
+from drills.metrics import measure
+from drills.progress import DrillEvent
+from drills.runner import DrillResult, run_drill
+from drills.scenario import Scenario, load_scenario
+from drills.testing import Fault, MemoryGateway, run_virtual
+
+SMALL = load_scenario(Path(__file__).with_name("small.yaml"))
+
+
+def drill(
+    out: Path, *faults: Fault, scenario: Scenario = SMALL, gateway: MemoryGateway | None = None, **more: Any
+) -> DrillResult:
+    target = gateway or MemoryGateway(faults=frozenset(faults))
+
+    async def play() -> DrillResult:
+        return await run_drill(
+            scenario, target="http://memory", admin_token="admin", out=out, transport=target, wall=lambda: 1e9, **more
+        )
+
+    return run_virtual(play())
+
+
+def journal_of(result: DrillResult) -> Journal:
+    return load_journal(result.paths["journal.json"])
+
+
+def test_a_sound_gateway_contains_and_bystanders_stay(tmp_path: Path) -> None:
+    gateway = MemoryGateway()
+    result = drill(tmp_path, gateway=gateway)
+    assert (result.status, result.verdict, result.exit_code) == ("completed", "contained", 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(result.paths)
+    metrics = measure(journal_of(result))
+    assert (metrics.collateral.held, metrics.collateral.denied_after, metrics.collateral.revoked) == (2, 0, 0)
+    assert metrics.tokens_revoked == 3
+    assert metrics.after is not None
+    assert metrics.after.accepted == 0
+    assert metrics.after.refused > 0
+    assert gateway.phase == "revoked"
+
+
+def test_the_november_replay_cuts_everybody_and_shows_the_price(tmp_path: Path) -> None:
+    result = drill(tmp_path, scenario=load_scenario("november-2024"))
+    assert result.exit_code == 0
+    journal = journal_of(result)
+    metrics = measure(journal)
+    assert metrics.published_to_last_accepted.replay_minutes == pytest.approx(210, abs=1)
+    assert (metrics.collateral.accepted_before, metrics.collateral.denied_after) == (3, 3)
+    assert all(played.fired is not None for played in journal.msel)
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "exit_code", "reason"),
+    [
+        ("link_lives", "not_contained", 1, "signed_link"),
+        ("job_goes_on", "not_contained", 1, "running_job"),
+        ("token_lives", "not_contained", 1, "accepted after the acknowledgement"),
+        ("revoke_503", "inconclusive", 3, "may or may not have happened (status 503)"),
+        ("revoke_timeout", "inconclusive", 3, "may or may not have happened (no answer)"),
+        ("down_after_revoke", "inconclusive", 3, "without a clear refusal"),
+        ("nobody_accepted", "inconclusive", 3, "controller-001"),
+        ("events_missing", "inconclusive", 3, "record of jobs was not read"),
+    ],
+)
+def test_each_fault_gets_its_verdict(tmp_path: Path, fault: Fault, verdict: str, exit_code: int, reason: str) -> None:
+    result = drill(tmp_path, fault)
+    assert (result.status, result.verdict, result.exit_code) == ("completed", verdict, exit_code)
+    assert reason in " ".join(result.reasons)
+
+
+def test_a_gateway_that_does_not_work_beforehand_ends_the_drill(tmp_path: Path) -> None:
+    bad = [{**cohort, "id": "bystanders"} if not cohort["leaked"] else cohort for cohort in _cohorts()]
+    scenario = SMALL.model_copy(
+        update={"population": SMALL.population.model_validate({**SMALL.population.model_dump(), "cohorts": bad})}
+    )
+    result = drill(tmp_path, "bystander_fails", scenario=scenario)
+    assert (result.status, result.verdict, result.exit_code) == ("failed", "inconclusive", 3)
+    assert "steady state not met: bystander-job" in (result.error or "")
+    assert measure(journal_of(result)).after is None
+
+
+def _cohorts() -> list[dict[str, Any]]:
+    return [cohort.model_dump() for cohort in SMALL.population.cohorts]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "exit_code", "words"),
+    [
+        ("down_at_start", TargetDown, 3, "http://memory does not answer"),
+        ("html", TargetRefused, 2, "is not a leakdrill gateway"),
+        ("admin_refused", TargetRefused, 2, "refused the admin token"),
+    ],
+)
+def test_a_target_that_cannot_be_used(
+    tmp_path: Path, fault: Fault, error: type[TargetDown | TargetRefused], exit_code: int, words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        drill(tmp_path, fault)
+    assert caught.value.exit_code == exit_code
+
+
+def test_same_seed_tells_the_same_story_and_another_seed_another(tmp_path: Path) -> None:
+    drill(tmp_path / "a", seed=5)
+    drill(tmp_path / "b", seed=5)
+    drill(tmp_path / "c", seed=6)
+    for name in ("journal.json", "report.html", "report.md", "junit.xml", "timeline.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert (tmp_path / "a/journal.json").read_bytes() != (tmp_path / "c/journal.json").read_bytes()
+
+
+def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
+    gateway, leaked = MemoryGateway(), list[str]()
+    drill(tmp_path, gateway=gateway, on_leak=leaked.extend)
+    assert len(leaked) == 3
+    for path in tmp_path.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert not any(token in text for token in gateway.tokens)
+        assert "sig=" not in text
+
+
+def test_progress_is_told_as_it_happens(tmp_path: Path) -> None:
+    told: list[DrillEvent] = []
+    drill(tmp_path, on_event=told.append)
+    assert [each.inject for each in told if each.kind == "inject"] == ["m1", "m2", "m3", "m4"]
+    assert [each.text for each in told if each.kind == "phase"] == ["Phase normal", "Phase exposed", "Phase revoked"]
+    assert [each.elapsed for each in told] == sorted(each.elapsed for each in told)
+    assert told[-1].refused > 0
+    assert all(each.replay_time is None for each in told[:3])
+
+
+def test_speed_and_seed_can_be_given(tmp_path: Path) -> None:
+    journal = journal_of(drill(tmp_path, speed=600.0, seed=99))
+    assert (journal.speed, journal.seed) == (600.0, 99)
+
+
+def test_stop_ends_the_drill_early_with_a_whole_journal_and_no_token_left(tmp_path: Path) -> None:
+    gateway = MemoryGateway()
+
+    async def play() -> DrillResult:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(3, stop.set)
+        return await run_drill(
+            SMALL, target="http://memory", admin_token="admin", out=tmp_path, transport=gateway, stop=stop
+        )
+
+    result = run_virtual(play())
+    assert (result.status, result.verdict, result.exit_code) == ("interrupted", "inconclusive", 3)
+    assert result.reasons[0] == "the drill was interrupted"
+    journal = journal_of(result)
+    assert [played.fired is not None for played in journal.msel] == [True, True, False, False]
+    assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
+    assert gateway.clock is not None
+    assert gateway.clock["running"] is False
+    assert "not played" in result.paths["report.md"].read_text(encoding="utf-8")
+
+
+def test_cancelling_the_drill_still_writes_the_journal(tmp_path: Path) -> None:
+    async def play() -> DrillResult:
+        task = asyncio.ensure_future(
+            run_drill(SMALL, target="http://memory", admin_token="admin", out=tmp_path, transport=MemoryGateway())
+        )
+        asyncio.get_running_loop().call_later(3, task.cancel)
+        return await task
+
+    assert run_virtual(play()).status == "interrupted"
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_step_that_raises_fails_the_drill_with_a_journal(tmp_path: Path) -> None:
+    def burst(tokens: list[str]) -> None:
+        raise RuntimeError("the page is gone")
+
+    gateway = MemoryGateway()
+    result = drill(tmp_path, gateway=gateway, on_leak=burst)
+    assert (result.status, result.verdict, result.exit_code) == ("failed", "inconclusive", 4)
+    assert result.error == "RuntimeError: the page is gone"
+    assert json.loads(result.paths["journal.json"].read_text())["error"] == result.error
+    assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
+
+
+def test_limits_stop_the_drill(tmp_path: Path) -> None:
+    requests = SMALL.model_copy(update={"limits": SMALL.limits.model_copy(update={"max_requests": 100})})
+    gateway = MemoryGateway()
+    assert drill(tmp_path / "requests", scenario=requests, gateway=gateway).error == "limit of 100 requests reached"
+    assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
+    hurried = SMALL.model_copy(update={"limits": SMALL.limits.model_copy(update={"overtime_seconds": 1.0})})
+    slow = drill(tmp_path / "time", scenario=hurried, gateway=MemoryGateway(latency=0.5))
+    assert (slow.error, slow.exit_code) == ("the drill took longer than 7 s", 4)
+
+
+def test_what_cannot_be_put_back_marks_the_run(tmp_path: Path) -> None:
+    result = drill(tmp_path, "down_after_revoke")
+    journal = journal_of(result)
+    assert journal.dirty
+    assert "rollback incomplete" in result.paths["report.md"].read_text(encoding="utf-8")
