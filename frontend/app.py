@@ -59,6 +59,8 @@ def create_page(settings: Settings) -> FastAPI:
         # Run history would write every field of the form, a token included, into the browser's storage.
         run_history=False,
         show_error=False,
+        # Gradio would describe its routes at /openapi.json.
+        app_kwargs={"openapi_url": None},
         # The page takes no files; Gradio's upload route exists all the same.
         max_file_size="1kb",
         ssr_mode=False,

@@ -149,7 +149,7 @@ class Gateway:
         return _read(Video, await self._ask("POST", "/v1/videos", token, json=order.body()))
 
     async def retrieve(self, video_id: str, token: str) -> Video:
-        return _read(Video, await self._ask("GET", f"/v1/videos/{video_id}", token))
+        return _read(Video, await self._ask("GET", f"/v1/videos/{video_id}", token, patience=5))
 
     async def cancel(self, video_id: str, token: str) -> Video:
         return _read(Video, await self._ask("POST", f"/v1/videos/{video_id}/cancel", token))

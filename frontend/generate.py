@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 import yaml
@@ -83,8 +85,10 @@ class GeneratePage:
         self.rng = rng
         self.shown_url = shown_url
         self._styles: tuple[str, ...] = ()
+        # By tab. Weak: an entry lasts as long as the generation that waits on it.
+        self._running: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
-    async def generate(self, *fields: Any) -> AsyncIterator[tuple[Any, ...]]:
+    async def generate(self, request: gr.Request, *fields: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Yields stage, status, the API call, the seed used and the Cancel button."""
         *form, own_token = fields
         order = Form(*form).order(self.rng)
@@ -96,7 +100,8 @@ class GeneratePage:
             return
         yield gr.skip(), gr.skip(), call, order.seed, _cancel(True)
         progress, accepted = 0, False
-        async with aclosing(render_clip(self.gateway, self.live, order, credential)) as moments:
+        stop = self._stoppable(request)
+        async with aclosing(render_clip(self.gateway, self.live, order, credential, stop)) as moments:
             async for moment in moments:
                 # The stage changes when the gateway has taken the order: a refusal leaves the last clip in place.
                 stage = self._stage(moment, order, credential, accepted)
@@ -132,9 +137,17 @@ class GeneratePage:
             case _:
                 return gr.skip()
 
-    async def cancel(self) -> tuple[Any, ...]:
-        # The gateway job itself is ended by the stream that Gradio closes at the same time.
-        return panels.idle_stage(), panels.refusal(wording.CANCELLED), _cancel(False)
+    def _stoppable(self, request: gr.Request) -> asyncio.Event:
+        stop = self._running[str(request.session_hash)] = asyncio.Event()
+        return stop
+
+    async def cancel(self, request: gr.Request) -> Any:
+        # The generation itself says that it was cancelled. With Gradio's own `cancels` its last words before the
+        # cancellation could arrive after it and stay on the page.
+        stop = self._running.get(str(request.session_hash))
+        if stop:
+            stop.set()
+        return _cancel(False)
 
     async def show_call(self, *fields: Any) -> str:
         return panels.api_call(Form(*fields).order(None), self.shown_url)
@@ -274,7 +287,7 @@ def _wire(
 ) -> None:
     # "hidden" also keeps Gradio's own live region from speaking: the page has one of its own.
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    run = gr.on(
+    gr.on(
         [controls.generate.click, controls.prompt.submit],
         page.generate,
         inputs=[*controls.form, controls.own_token],
@@ -282,7 +295,7 @@ def _wire(
         concurrency_limit=None,
         **quiet,
     )
-    controls.cancel.click(page.cancel, outputs=[stage, status, controls.cancel], cancels=[run], queue=False, **quiet)
+    controls.cancel.click(page.cancel, outputs=controls.cancel, queue=False, **quiet)
     changes = [
         controls.prompt.blur,
         controls.resolution.change,

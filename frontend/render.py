@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from frontend.client import Gateway, GatewayError, Order, Video
 from frontend.live import Live
-from frontend.wording import Refusal, failed, lost, refused
+from frontend.wording import CANCELLED, Refusal, failed, lost, refused
 
 # A gateway that restarts is back well within this; nobody watches a frozen bar for longer.
 PATIENCE = 20.0
@@ -65,23 +65,33 @@ async def render_clip(
     live: Live,
     order: Order,
     credential: Credential,
+    stop: asyncio.Event,
     *,
     patience: float = PATIENCE,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[Moment, None]:
-    """Orders a clip and follows it. Closing the stream early, by Cancel or by a closed tab, ends the job as well."""
+    """Orders a clip and follows it. Setting `stop`, or closing the stream as a closed tab does, ends the job too."""
     started = monotonic()
     yield Sent()
     creating = asyncio.create_task(gateway.create(order, credential.token))
+    stopped = asyncio.create_task(stop.wait())
     over = False
     try:
-        # Shielded: a job whose id never arrived here would render for nobody.
-        video = await asyncio.shield(creating)
+        # Waiting on the task leaves it running when this stream is closed: a job whose id never arrived here would
+        # render for nobody.
+        await asyncio.wait({creating, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not creating.done():
+            yield Stopped(CANCELLED)
+            return
+        video = creating.result()
         heard = monotonic()
         moment: Moment = _moment(video)
         while not video.ended:
             yield moment
-            await asyncio.sleep(_pause(video))
+            await asyncio.wait({stopped}, timeout=_pause(video))
+            if stop.is_set():
+                yield Stopped(CANCELLED)
+                return
             try:
                 video = await gateway.retrieve(video.id, credential.token)
                 heard = monotonic()
@@ -104,6 +114,7 @@ async def render_clip(
         over = over or not accepted or not error.passing
         yield Stopped(explain(error, status.phase if status else None, own_token=credential.own))
     finally:
+        stopped.cancel()
         if not over:
             gateway.give_up(creating, credential.token)
 

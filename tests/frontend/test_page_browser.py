@@ -1,0 +1,309 @@
+"""The page in a real browser against a real gateway: a clip is made and plays, then access is cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+ADVICE = "apt-get install chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 60_000
+
+T = TypeVar("T")
+
+
+@dataclass
+class Room:
+    """A gateway with one worker and the page, as `up` starts them."""
+
+    gateway: str
+    page: str
+    data: Path
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {(self.data / 'admin.token').read_text().strip()}"}
+
+    @property
+    def page_tokens(self) -> list[str]:
+        return (self.data / "page.tokens").read_text().split()
+
+    def control(self, method: str, path: str, body: dict[str, Any]) -> None:
+        httpx.request(method, f"{self.gateway}/control/{path}", json=body, headers=self.admin).raise_for_status()
+
+    def give_the_page_a_token(self) -> None:
+        body = {"principal": "tester-page", "cohort": "alpha"}
+        answer = httpx.post(f"{self.gateway}/control/tokens", json=body, headers=self.admin).raise_for_status()
+        fresh = self.data / "page.tokens.fresh"
+        fresh.write_text(f"{answer.json()['token']}\n")
+        fresh.replace(self.data / "page.tokens")
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """What the page's tokens have at the gateway, newest first."""
+        found: list[dict[str, Any]] = []
+        for token in self.page_tokens:
+            answer = httpx.get(f"{self.gateway}/v1/videos", headers={"Authorization": f"Bearer {token}"})
+            found += answer.raise_for_status().json()["data"]
+        return found
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def until(ask: Callable[[], T], seconds: float, what: str) -> T:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come about within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    import shutil
+
+    path = shutil.which("chromium")
+    if path is None:
+        reason = f"chromium is not on this machine; install it with: {ADVICE}"
+        if os.environ.get("LEAKDRILL_REQUIRE") == "all":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def room(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    data = tmp_path_factory.mktemp("room")
+    port, page_port = free_ports(2)
+    log = (data / "up.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "up", "--workers", "1", "--port", str(port), "--page-port", str(page_port)],
+        cwd=ROOT,
+        env=os.environ | {"LEAKDRILL_DATA": str(data)},
+        stdout=log,
+        stderr=log,
+    )
+    room = Room(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{page_port}", data)
+
+    def up() -> bool:
+        assert process.poll() is None, (data / "up.log").read_text()
+        try:
+            return all(httpx.get(url).status_code == 200 for url in (f"{room.gateway}/readyz", f"{room.page}/state"))
+        except httpx.TransportError:
+            return False
+
+    try:
+        until(up, 90, "the room")
+        room.give_the_page_a_token()
+        room.control("PATCH", "state", {"phase": "exposed"})
+        yield room
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        log.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what it did that it should not do."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.page.on("request", self._request)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            self.outside.append(request.url)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def watched(context: BrowserContext, room: Room) -> Watched:
+    watched = Watched(context.new_page())
+    watched.start()
+    open_page(watched.page, room)
+    return watched
+
+
+def open_page(page: Page, room: Room) -> None:
+    page.goto(room.page)
+    expect(page.locator("#ld-generate")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def wait_for_status(page: Page, state: str) -> str:
+    status = page.locator(f'.ld-status[data-state="{state}"]')
+    expect(status).to_be_visible(timeout=PATIENCE_MS)
+    return status.inner_text()
+
+
+def order(page: Page, prompt: str, seconds: int = 2) -> None:
+    page.locator("#ld-prompt textarea").fill(prompt)
+    page.locator("#ld-seconds input[type=number]").fill(str(seconds))
+    page.locator("#ld-seconds input[type=number]").press("Tab")
+    page.locator("#ld-generate").click()
+
+
+def assert_plays(page: Page, width: int) -> None:
+    """By playing, not by asking: frames arrive and time passes."""
+    page.wait_for_function(
+        """(width) => {
+            const video = document.querySelector(".ld-clip video");
+            return video && video.videoWidth === width && video.currentTime > 0.5 && !video.error
+                && video.getVideoPlaybackQuality().totalVideoFrames > 5;
+        }""",
+        arg=width,
+        timeout=PATIENCE_MS,
+    )
+
+
+def assert_keeps_no_token(page: Page, room: Room) -> None:
+    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    config = httpx.get(f"{room.page}/config").text
+    assert room.page_tokens
+    for token in room.page_tokens:
+        for place in (stored, page.content(), config, page.url):
+            assert token not in place
+
+
+def test_the_page_is_complete_before_anything_is_pressed(watched: Watched, room: Room) -> None:
+    page = watched.page
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed", timeout=PATIENCE_MS)
+    banner = page.locator("#ld-banner").inner_text()
+    assert "Open to everyone" in banner
+    assert "waiting" in banner
+    assert "EXERCISE" in page.locator("#ld-header").inner_text()
+    page.get_by_text("a dog on a skateboard").first.click()
+    expect(page.locator("#ld-prompt textarea")).to_have_value("a dog on a skateboard")
+    expect(page.locator("#ld-cancel")).to_be_disabled()
+    page.locator("#ld-style input").click()
+    expect(page.get_by_role("option").nth(1)).to_be_visible()
+    assert (watched.outside, watched.complaints) == ([], [])
+
+
+def test_a_narrow_page_scrolls_one_way_only(watched: Watched) -> None:
+    page = watched.page
+    for width in (320, 360):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+    form, stage = page.locator("#ld-prompt").bounding_box(), page.locator("#ld-stage-block").bounding_box()
+    assert form is not None
+    assert stage is not None
+    assert stage["y"] > form["y"] + form["height"]
+
+
+def test_cancel_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> None:
+    page = watched.page
+    page.locator("#ld-resolution").get_by_text("1080p").click()
+    order(page, "a long clip nobody waits for", seconds=10)
+    expect(page.locator("#ld-cancel")).to_be_enabled()
+    page.locator("#ld-cancel").click()
+    wait_for_status(page, "cancelled")
+    expect(page.locator("#ld-cancel")).to_be_disabled()
+    until(lambda: room.jobs()[0]["status"] == "failed", 10, "the end of the job")
+    assert room.jobs()[0]["error"]["code"] == "cancelled"
+
+
+def test_closing_the_tab_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> None:
+    page = watched.page
+    known = {job["id"] for job in room.jobs()}
+    page.locator("#ld-resolution").get_by_text("1080p").click()
+    order(page, "a tab that is closed", seconds=10)
+    expect(page.locator("#ld-cancel")).to_be_enabled()
+    fresh = until(lambda: [job["id"] for job in room.jobs() if job["id"] not in known], 20, "the job")
+    page.close()
+
+    def ended() -> bool:
+        return all(job["status"] == "failed" for job in room.jobs() if job["id"] in fresh)
+
+    until(ended, 10, "the end of the job")
+
+
+def test_eight_tabs_of_one_browser_all_work(context: BrowserContext, room: Room) -> None:
+    # A browser opens six connections to a host; a standing stream per tab would hang the seventh.
+    pages = [context.new_page() for _ in range(8)]
+    for page in pages:
+        open_page(page, room)
+    order(pages[-1], "the eighth tab", seconds=1)
+    wait_for_status(pages[-1], "completed")
+
+
+# Last in this file: afterwards the room's access is gone.
+def test_a_clip_plays_until_access_is_revoked(watched: Watched, room: Room) -> None:
+    page = watched.page
+    prompt = "<script>alert(1)</script> ${1+1} a dog on a skateboard"
+    order(page, prompt)
+    said = wait_for_status(page, "completed")
+    assert said.startswith("Done, seed ")
+    assert_plays(page, 854)
+    assert page.locator(".ld-clip .ld-prompt").inner_text() == prompt
+    assert page.locator(".ld-history li .ld-prompt").inner_text() == prompt
+    assert page.locator("#ld-announcer").inner_text() == said
+    assert_keeps_no_token(page, room)
+    assert (watched.outside, watched.complaints) == ([], [])
+
+    revoked = time.monotonic()
+    room.control("POST", "revocations", {"selector": {"all": True}, "confirm": "all", "reason": "drill"})
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "revoked", timeout=PATIENCE_MS)
+    assert time.monotonic() - revoked < 5
+    assert "cut off" in page.locator("#ld-banner").inner_text()
+    expect(page.locator("#ld-announcer")).to_contain_text("Access revoked")
+    expect(page.locator(".ld-clip .ld-note")).to_contain_text("Made before revocation; the gateway no longer serves it")
+    expect(page.locator(".ld-history .ld-note")).to_contain_text("Made before revocation")
+
+    expect(page.locator("#ld-generate")).to_be_enabled()
+    page.locator("#ld-generate").click()
+    assert "access has been cut off" in wait_for_status(page, "revoked")
+    expect(page.locator("#ld-generate")).to_be_enabled()
+    expect(page.locator("#ld-cancel")).to_be_disabled()
+    expect(page.locator(".ld-clip")).to_be_visible()
+    assert watched.outside == []
