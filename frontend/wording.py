@@ -91,7 +91,7 @@ def waiting(ahead: int | None, eta_ms: int | None) -> str:
 
 
 def rendering(step: tuple[int, int] | None, progress: int, eta_ms: int | None) -> str:
-    said = f"step {step[0]} of {step[1]}" if step else f"{progress} % done"
+    said = f"step {step[0]} of {step[1]}" if step else f"{progress} % done" if progress else "starting"
     return f"Refining: {said}" if eta_ms is None else f"Refining: {said}, {about(eta_ms)} to go"
 
 

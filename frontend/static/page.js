@@ -108,23 +108,30 @@
     const video = figure.querySelector("video");
     const { video: id, prompt, about } = figure.dataset;
     const made = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-    const clip = { video: id, prompt, about, made, link: video.getAttribute("src"), state: "served", words: "" };
-    clips.unshift(clip);
+    clips.unshift({ video: id, prompt, about, made, link: video.getAttribute("src"), state: "served", words: "" });
     clips.length = Math.min(clips.length, KEPT);
     video.muted = true;
-    video.addEventListener("error", () => stumbled(current(figure) || clip, video));
     start(video);
     list();
   }
 
-  function current(figure) {
-    return clips.find((clip) => clip.video === figure.dataset.video);
+  // After a refusal or a cancelled render the stage holds no clip to reuse.
+  function build() {
+    const figure = document.createElement("figure");
+    figure.className = "ld-clip";
+    figure.dataset.seen = "yes";
+    figure.innerHTML =
+      '<div class="ld-stage" data-state="done">' +
+      '<video controls playsinline muted loop preload="auto"></video></div><figcaption>' +
+      '<span class="ld-prompt"></span> <span class="ld-about"></span><span class="ld-note" hidden></span></figcaption>';
+    find("#ld-stage-block .ld-stage").replaceWith(figure);
+    return figure;
   }
 
   async function show(clip) {
-    const figure = find(".ld-clip");
     await check(clip);
-    if (!figure || clip.state !== "served") return;
+    if (clip.state !== "served") return;
+    const figure = find(".ld-clip") || build();
     figure.dataset.video = clip.video;
     figure.querySelector(".ld-prompt").textContent = clip.prompt;
     figure.querySelector(".ld-about").textContent = clip.about;
@@ -181,7 +188,11 @@
     lastState = status.dataset.state;
     if (busy && bar) busy.style.setProperty("--p", bar.getAttribute("aria-valuenow"));
     const words = status.dataset.over === "true" ? status.textContent.trim() : null;
-    if (words && words !== lastStatus) announce(words);
+    if (words && words !== lastStatus) {
+      announce(words);
+      // A refusal may be the first news of a revocation that did not change the phase.
+      if (status.dataset.tone === "stopped") clips.forEach(check);
+    }
     lastStatus = words;
   }
 
@@ -206,7 +217,25 @@
     setTimeout(() => put(button, "Copy"), 2000);
   });
 
+  // Errors of a player do not bubble, so they are caught on the way down.
+  document.addEventListener(
+    "error",
+    (event) => {
+      const figure = event.target.closest && event.target.closest(".ld-clip");
+      const clip = figure && clips.find((known) => known.video === figure.dataset.video);
+      if (clip) stumbled(clip, event.target);
+    },
+    true,
+  );
+
   document.addEventListener("visibilitychange", ask);
   setInterval(ask, 1000);
-  new MutationObserver(changed).observe(document, { childList: true, subtree: true });
+  // Attributes too: Gradio changes what is there into what it was sent, and keeps the elements where it can.
+  new MutationObserver(changed).observe(document, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+    attributes: true,
+    attributeFilter: ["data-seen", "data-state", "aria-valuenow"],
+  });
 })();

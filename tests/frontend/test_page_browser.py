@@ -253,6 +253,39 @@ def test_cancel_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> Non
     assert room.jobs()[0]["error"]["code"] == "cancelled"
 
 
+def test_a_token_of_ones_own_is_used_and_forgotten(watched: Watched) -> None:
+    page, token = watched.page, "ldk_notATokenThatTheGatewayKnows"
+    page.get_by_text("Advanced").click()
+    page.locator("#ld-own-token input").fill(token)
+    order(page, "a dog")
+    assert "does not know your token" in wait_for_status(page, "unknown_token")
+    assert token not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    page.reload()
+    expect(page.locator("#ld-generate")).to_be_visible(timeout=PATIENCE_MS)
+    assert token not in page.content()
+
+
+def test_a_clip_of_the_session_comes_back_after_a_cancelled_one(watched: Watched) -> None:
+    page = watched.page
+    order(page, "first", seconds=1)
+    wait_for_status(page, "completed")
+    page.locator("#ld-resolution").get_by_text("1080p").click()
+    order(page, "second", seconds=10)
+    expect(page.locator('.ld-stage[data-state="busy"]')).to_be_visible()
+    page.locator("#ld-cancel").click()
+    wait_for_status(page, "cancelled")
+    expect(page.locator(".ld-clip")).to_have_count(0)
+    page.locator(".ld-history button").click()
+    expect(page.locator(".ld-clip .ld-prompt")).to_have_text("first")
+    assert_plays(page, 854)
+    page.locator("#ld-resolution").get_by_text("480p").click()
+    order(page, "third", seconds=1)
+    wait_for_status(page, "completed")
+    expect(page.locator(".ld-clip .ld-prompt")).to_have_text("third")
+    expect(page.locator(".ld-history li .ld-prompt")).to_have_text(["third", "first"])
+    assert_plays(page, 854)
+
+
 def test_closing_the_tab_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> None:
     page = watched.page
     known = {job["id"] for job in room.jobs()}

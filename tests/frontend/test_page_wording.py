@@ -111,6 +111,7 @@ def test_status_sentences() -> None:
     assert wording.waiting(None, None) == "In the waiting line"
     assert wording.rendering((12, 30), 40, None) == "Refining: step 12 of 30"
     assert wording.rendering(None, 40, 2000) == "Refining: 40 % done, about 2 s to go"
+    assert wording.rendering(None, 0, None) == "Refining: starting"
     assert wording.finished(1234, 3.14) == "Done, seed 1234, took 3.1 s"
     assert wording.about(150_000) == "about 2 min"
 
