@@ -331,6 +331,8 @@ class Glints:
         self, first: Plane, second: Plane, limit: Plane, top: int, slide: npt.NDArray[np.float64], fps: int
     ) -> None:
         self.limit, self.top = limit, top
+        # A row, because numpy's minimum with a scalar is ten times slower.
+        self.ceiling = np.full(limit.shape[1], self.CEILING, dtype=np.uint8)
         rows, width = limit.shape
         stride = first.shape[1]
         self.windows = tuple(np.lib.stride_tricks.sliding_window_view(f.reshape(-1), width) for f in (first, second))
@@ -345,7 +347,7 @@ class Glints:
         np.minimum(light, self.windows[1][self.starts + self.room - moved], out=light)
         np.minimum(light, self.limit, out=light)
         water = planes.y[self.top : self.top + rows]
-        np.minimum(water, np.uint8(self.CEILING), out=water)
+        np.minimum(water, self.ceiling, out=water)
         np.add(water, light, out=water)
 
 
@@ -362,7 +364,8 @@ class Fall:
     """
 
     def __init__(self, tile: Plane, period: int, fall: float, slant: float, fps: int, ceiling: int) -> None:
-        self.tile, self.period, self.ceiling = tile, period, np.uint8(ceiling)
+        self.tile, self.period = tile, period
+        self.ceiling = np.full(tile.shape[1], ceiling, dtype=np.uint8)
         self.fall = round(fall * 256 / fps)
         self.slant = round(slant * 256 / fps)
 
@@ -370,5 +373,5 @@ class Fall:
         height, width = planes.y.shape
         start = -(self.fall * tick >> 8) % self.period
         shift = (self.slant * tick >> 8) % (self.tile.shape[1] - width)
-        np.minimum(planes.y, self.ceiling, out=planes.y)
+        np.minimum(planes.y, self.ceiling[:width], out=planes.y)
         np.add(planes.y, self.tile[start : start + height, shift : shift + width], out=planes.y)

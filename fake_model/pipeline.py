@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fake_model.autoencoder import Autoencoder
 from fake_model.denoiser import Denoiser
 from fake_model.elements import Element, Stage
 from fake_model.errors import Interrupted, InvalidInput
-from fake_model.export import VideoWriter
+from fake_model.export import POLL_SECONDS, VideoWriter
 from fake_model.noise import mix
 from fake_model.palette import Grade
 from fake_model.scenes import busyness, paint, palette_for
@@ -39,6 +42,7 @@ MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
 MAX_WATERMARK = 80
 
+T = TypeVar("T")
 StepCallback = Callable[["VideoPipeline", int, float, dict[str, object]], None]
 
 
@@ -139,17 +143,21 @@ class VideoPipeline:
         stage = Stage(
             width, height, fps, num_frames - refine_frames, mix(embeds.key, seed), embeds.pace, embeds.backwards
         )
-        elements = _collect(paint(stage, embeds, palette_for(embeds, grade)), stop)
         mark = Watermark(watermark, width, height)
+
+        def paint_scene(cancelled: threading.Event) -> tuple[Autoencoder, Denoiser]:
+            elements = _collect(paint(stage, embeds, palette_for(embeds, grade)), cancelled)
+            autoencoder = Autoencoder(width, height, elements)
+            autoencoder.render(0)
+            return autoencoder, Denoiser(autoencoder.encode())
+
+        autoencoder, denoiser = _while_asking(paint_scene, stop)
 
         # 3. Prepare timesteps
         scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
         scheduler.set_timesteps(steps)
 
         # 4. Prepare latents
-        autoencoder = Autoencoder(width, height, elements)
-        autoencoder.render(0)
-        denoiser = Denoiser(autoencoder.encode())
         latents = autoencoder.noise(stage.seed)
 
         digest = hashlib.sha256()
@@ -256,15 +264,34 @@ def _check(stop: Callable[[], bool]) -> None:
         raise Interrupted("interrupted")
 
 
-def _collect(painting: Iterator[Element | None], stop: Callable[[], bool]) -> list[Element]:
-    """Paint the scene element by element, asking in between whether to stop."""
+def _collect(painting: Iterator[Element | None], cancelled: threading.Event) -> list[Element]:
+    """The scene's elements; gives up early once cancelled."""
     elements = []
-    _check(stop)
     for element in painting:
+        if cancelled.is_set():
+            raise Interrupted("interrupted while painting")
         if element is not None:
             elements.append(element)
-        _check(stop)
     return elements
+
+
+def _while_asking(work: Callable[[threading.Event], T], stop: Callable[[], bool]) -> T:
+    """Run `work` in a thread while this one asks whether to stop.
+
+    Painting a large scene takes longer than an interrupt may, and `stop` belongs to the caller's thread. A cancelled
+    thread ends by itself at its next element; it holds no file and no process.
+    """
+    cancelled = threading.Event()
+    executor = ThreadPoolExecutor(1, thread_name_prefix="fake_model")
+    try:
+        future = executor.submit(work, cancelled)
+        while not future.done():
+            _check(stop)
+            wait([future], POLL_SECONDS)
+        return future.result()
+    finally:
+        cancelled.set()
+        executor.shutdown(wait=False)
 
 
 def _refine_frames(chosen: Variant, num_frames: int, fps: int) -> int:

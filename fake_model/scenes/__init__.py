@@ -48,7 +48,7 @@ def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
 
 
 def busyness(embeds: PromptEmbeds) -> int:
-    """Steps of the encoder's quantiser that a scene can give up: lit windows and rain hide the loss, and cost the most."""
+    """Steps of the encoder's quantiser a scene can give up: lit windows and rain hide the loss, and cost the most."""
     return (3 if embeds.composition in ("city", "street") else 0) + (3 if embeds.weather in ("rain", "snow") else 0)
 
 

@@ -28,7 +28,7 @@ class Flow:
         width = stage.width
         self._fields = tuple(np.lib.stride_tricks.sliding_window_view(f.reshape(-1), width) for f in (first, second))
         self._starts = np.arange(stage.height, dtype=np.int64) * first.shape[1]
-        self._tables = tuple(table[:, part].tobytes() for part in range(3))
+        self._tables = tuple(table[:, part].tobytes() * 2 for part in range(3))
         self._rows = np.arange(stage.height, dtype=np.int64) * 1024 // max(1, stage.unit)
         self._fps, self._pace = stage.fps, stage.pace
 
@@ -39,11 +39,13 @@ class Flow:
         lean = (half * SINE[(self._rows // 2 + 300 - turn // 11) & 1023].astype(np.int64)) >> 15
         field = self._fields[0][self._starts + half + sway]
         np.add(field, self._fields[1][self._starts + half + lean], out=field)
-        np.add(field, np.uint8(turn // 16 & 255), out=field)
         small = field[::2, ::2].tobytes()
+        # Walking the palette is a rotation of its table.
+        first = turn // 16 & 255
+        luma, u, v = (table[first : first + 256] for table in self._tables)
         height, width = planes.y.shape
-        planes.y[...] = np.frombuffer(field.tobytes().translate(self._tables[0]), dtype=np.uint8).reshape(height, width)
-        for plane, table in ((planes.u, self._tables[1]), (planes.v, self._tables[2])):
+        planes.y[...] = np.frombuffer(field.tobytes().translate(luma), dtype=np.uint8).reshape(height, width)
+        for plane, table in ((planes.u, u), (planes.v, v)):
             plane[...] = np.frombuffer(small.translate(table), dtype=np.uint8).reshape(plane.shape)
 
 
@@ -88,30 +90,37 @@ class Planet:
         across = np.clip(x / reach, -1, 1)
         # The odd polynomial stands for asin: close enough for a globe, and the same on every libm.
         bent = across * (0.62 + 0.16 * across * across + 0.22 * across**8)
-        self._columns = np.round((bent + 1.0) * texture.shape[1] / 4).astype(np.intp)
-        self._lines = np.arange(size, dtype=np.intp)[:, None]
-        self._texture = np.concatenate([texture, texture], axis=1)
+        columns = np.round((bent + 1.0) * texture.shape[1] / 4).astype(np.int32)
         self._wrap = texture.shape[1]
+        self._texture = np.concatenate([texture, texture], axis=1).reshape(-1)
+        self._places = columns + np.arange(size, dtype=np.int32)[:, None] * np.int32(self._wrap * 2)
         day = np.clip((x * light[0] + y * light[1] + z * 0.55) * 1.5 + 0.12, 0.0, 1.0)
         edge = np.clip((1.0 - np.sqrt(x * x + y * y)) * size / 3.0, 0.0, 1.0)
-        self._weight = (day * edge * 256).astype(np.uint16)
-        self._inside, self._table = inside, table
-        self._half_inside = inside[::2, ::2]
+        weight = np.where(inside, np.round(day * edge * 256), 0).astype(np.uint16)
+        keep = np.where(inside, np.uint8(0), np.uint8(255))
+        self._tables = tuple(table[:, part].astype(np.uint16) for part in range(3))
+        self._weights, self._keeps, self._nights = [], [], []
+        for part, step in enumerate((1, 2, 2)):
+            part_weight = np.ascontiguousarray(weight[::step, ::step])
+            self._weights.append(part_weight)
+            self._keeps.append(np.ascontiguousarray(keep[::step, ::step]))
+            dark = np.uint16(18 if part == 0 else 128) * (np.uint16(256) - part_weight)
+            self._nights.append(np.where(self._keeps[part] == 0, dark, np.uint16(0)))
 
     def draw(self, planes: Planes, tick: int) -> None:
         turn = tick * self._wrap // (self._fps * 26) % self._wrap
-        index = self._texture[self._lines, self._columns + turn]
+        index = np.take(self._texture, self._places + np.int32(turn))
         for part, plane in enumerate((planes.y, planes.u, planes.v)):
             step = 1 if part == 0 else 2
             rows = slice(self._top // step, (self._top + self._size) // step)
             columns = slice(self._left // step, (self._left + self._size) // step)
-            dark = np.uint16(18 if part == 0 else 128)
-            weight = self._weight[::step, ::step]
-            colour = self._table[:, part][index[::step, ::step]] * weight
-            colour += dark * (np.uint16(256) - weight)
-            inside = self._inside if part == 0 else self._half_inside
+            colour = np.take(self._tables[part], index[::step, ::step])
+            colour *= self._weights[part]
+            colour += self._nights[part]
+            colour >>= np.uint16(8)
             area = plane[rows, columns]
-            area[inside] = (colour >> np.uint16(8)).astype(np.uint8)[inside]
+            np.bitwise_and(area, self._keeps[part], out=area)
+            np.bitwise_or(area, colour.astype(np.uint8), out=area)
 
 
 def paint_space(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:

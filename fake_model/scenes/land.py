@@ -28,7 +28,10 @@ def paint_land(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator
         yield from _dunes(stage, palette, horizon, light)
         yield from paint_subject(stage, embeds, palette)
         return
-    reach = (stage.height * 0.42 + stage.width * 0.14) * {"lake": 0.66, "forest": 0.5, "meadow": 0.36}[kind]
+    reach = (
+        min(stage.height * 0.42 + stage.width * 0.14, stage.unit * 0.78)
+        * {"lake": 0.66, "forest": 0.5, "meadow": 0.36}[kind]
+    )
     fog = 0.25 if embeds.weather == "fog" else 0.0
     snowy = kind == "lake" or embeds.weather == "snow"
     yield mountains(stage, palette, 1, horizon, reach, stage.drift(0.018), light, snow=snowy, haze=0.55 + fog)
