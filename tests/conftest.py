@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from desk import START, Desk, DeskMaker
 
+from desk import START, Desk, DeskMaker
 from gateway.app import create_app
 from gateway.clock import FrozenClock
 from gateway.settings import Settings, prepare_data

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
-from gateway.store import schema
 from gateway.store.protocol import Connection, Params, Row
+from gateway.store.schema import SQLITE, VERSION
 
 T = TypeVar("T")
 
@@ -97,13 +97,13 @@ def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
     raw.execute("BEGIN IMMEDIATE")
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        for statement in schema.SQLITE.split(";\n"):
+        for statement in SQLITE.split(";\n"):
             raw.execute(statement)
-        raw.execute(f"PRAGMA user_version = {schema.VERSION}")
+        raw.execute(f"PRAGMA user_version = {VERSION}")
     raw.execute("COMMIT")
-    if version not in (0, schema.VERSION):
+    if version not in (0, VERSION):
         raise OperatorError(
-            f"{path} has schema version {version}, this leakdrill reads {schema.VERSION}; "
+            f"{path} has schema version {version}, this leakdrill reads {VERSION}; "
             "move the file away or set LEAKDRILL_DATA to another directory"
         )
 

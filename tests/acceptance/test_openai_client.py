@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+
 from live import Live, eventually, live_gateway
 
 # The client warns that its vendor's video API is gone; ours is what it talks to here.

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+
 from live import Live, eventually, live_gateway
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")

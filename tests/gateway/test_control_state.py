@@ -1,6 +1,6 @@
 import pytest
-from desk import Desk
 
+from desk import Desk
 from gateway.errors import OperatorError
 from gateway.events import Event, first_broken
 from gateway.settings import load, prepare_data

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from desk import Desk
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,6 @@
 import pytest
-from desk import Desk, DeskMaker
 
+from desk import Desk, DeskMaker
 from gateway.jobs import lifecycle
 
 pytestmark = pytest.mark.anyio

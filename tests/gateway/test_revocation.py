@@ -3,8 +3,8 @@ import sqlite3
 from typing import Any
 
 import pytest
-from desk import Desk, bearer_of
 
+from desk import Desk, bearer_of
 from gateway.jobs import lifecycle
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,6 @@
 import pytest
-from desk import Desk, bearer_of
 
+from desk import Desk, bearer_of
 from gateway.tokens import secret
 
 pytestmark = pytest.mark.anyio

@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-from desk import Desk, DeskMaker
 
+from desk import Desk, DeskMaker
 from gateway.jobs import lifecycle
 from gateway.videos.schemas import Video
 

@@ -1,0 +1,33 @@
+# One image, roles by command: `docker run leakdrill up`, `… gateway`, `… worker`, `… page`, `… demo`.
+FROM python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/leakdrill
+COPY requirements.txt ./
+RUN /opt/leakdrill/bin/pip install --require-hashes -r requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+COPY frontend frontend
+COPY fake_model fake_model
+COPY drills drills
+COPY seeds seeds
+RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --create-home --uid 10001 leakdrill \
+    && install -d -o leakdrill -g leakdrill /data
+COPY --from=build /opt/leakdrill /opt/leakdrill
+# Inside a container the gateway and the page are reached through published ports, so they bind every address.
+ENV PATH=/opt/leakdrill/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    LEAKDRILL_DATA=/data \
+    LEAKDRILL_HOST=0.0.0.0 \
+    LEAKDRILL_PAGE_HOST=0.0.0.0
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000 7860
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+ENTRYPOINT ["leakdrill"]
+CMD ["up"]

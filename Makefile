@@ -1,0 +1,57 @@
+# `make demo` and `make test` set everything up by themselves; a second run installs nothing.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Stamps carry a checksum of what was installed: a change of requirements installs again, a touched file does not.
+USE := $(VENV)/.use-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+DEV := $(VENV)/.dev-$(shell cat requirements-dev.txt pyproject.toml | cksum | cut -d' ' -f1)
+COMPILE = $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lock clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(USE) ## Replay November 2024 and keep the page open. ARGS="--speed 600 --exit"
+	$(BIN)/leakdrill demo $(ARGS)
+
+test: $(DEV) ## Run the tests. ARGS="-k revocation"
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+
+bench: $(DEV) ## Measure, each figure beside its floor. ARGS="--quick"
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" $(ARGS) || exit 1; done
+
+lock: $(DEV) ## Pin the newest versions of all dependencies again.
+	$(COMPILE) --upgrade --group pyproject.toml:dev -o requirements-dev.txt
+	$(COMPILE) --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+
+clean: ## Remove the virtual environment and what runs have left.
+	rm -rf $(VENV) .leakdrill .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "leakdrill needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(USE): | $(BIN)/python
+	@echo "installing what leakdrill needs (once, a minute or two)"
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.use-* && touch $@
+
+$(DEV): | $(BIN)/python
+	@echo "installing what leakdrill and its tests need (once, a minute or two)"
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.dev-* $(VENV)/.use-* && touch $@ $(USE)
