@@ -122,7 +122,7 @@ def _tick_minutes(length: float) -> list[float]:
 
 
 def _marks(journal: Journal, length: float) -> list[Mark]:
-    """Published, claimed and scripted times, and the acknowledgement; each on its own line of text."""
+    """Published, claimed and scripted times, and the acknowledgement."""
     places: list[tuple[float, str]] = []
     published = published_at(journal)
     if published is not None:
@@ -135,9 +135,15 @@ def _marks(journal: Journal, length: float) -> list[Mark]:
     ack = acknowledged(journal)
     if ack is not None:
         places.append((replay_minute(journal, ack) or 0.0, "revocation acknowledged"))
-    marks = []
-    for row, (minute, text) in enumerate(places):
-        anchor = "end" if minute > length / 2 else "start"
-        words = f"{text}, {replay_clock(journal, minute)[:5]}"
-        marks.append(Mark(_x(minute, length), round(14 + row * (TOP - 20) / max(1, len(places)), 1), anchor, words))
-    return marks
+    left = sorted(place for place in places if place[0] <= length / 2)
+    right = sorted((place for place in places if place[0] > length / 2), reverse=True)
+    return [*_column(journal, left, "start"), *_column(journal, right, "end")]
+
+
+def _column(journal: Journal, places: list[tuple[float, str]], anchor: str) -> list[Mark]:
+    """Marks from the outside in, each a line lower, so that no line runs through another's words."""
+    length, step = journal.scenario.clock.minutes, (TOP - 20) / max(1, len(places))
+    return [
+        Mark(_x(minute, length), round(14 + row * step, 1), anchor, f"{text}, {replay_clock(journal, minute)[:5]}")
+        for row, (minute, text) in enumerate(places)
+    ]

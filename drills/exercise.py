@@ -22,7 +22,8 @@ from drills.scenario import MselLine, Scenario
 from drills.traffic import Crowd, plan_arrivals
 
 WARM_UP_SECONDS = 4.0
-WITNESSES = 12
+WITNESSES = 16
+PREVIEW_SECONDS = 0.4
 PROBE_CLIP_SECONDS = 60.0
 FRESH_LOOK_SECONDS = 1.0
 ROLLBACK_SECONDS = 10.0
@@ -186,7 +187,7 @@ class Exercise:
         self._did("probe_clip", made, "a clip to probe with" if made else f"no clip in {PROBE_CLIP_SECONDS:g} s")
         await self.clock.until(minute, ahead=WARM_UP_SECONDS)
         await kit.baseline()
-        await self._find_work_under_way(kit)
+        await self._keep_work_under_way(kit, minute)
         await self.clock.until(minute)
         self._fire(line)
         watch = asyncio.ensure_future(kit.watch(self.scenario.containment.probe_every_seconds))
@@ -200,16 +201,24 @@ class Exercise:
         if not watch.cancelled():
             watch.result()
 
-    async def _find_work_under_way(self, kit: ProbeKit) -> None:
-        """Submit long jobs until a leaked token has one waiting and one running, so that both are cut."""
-        for _ in range(WITNESSES):
+    async def _keep_work_under_way(self, kit: ProbeKit, minute: float) -> None:
+        """Until the minute comes, submit long jobs whenever the leaked tokens have too few, so that both kinds are cut.
+
+        Each running job may end and start another before the revocation lands, so one more than that has to wait.
+        """
+        added = 0
+        while added < WITNESSES:
             found = await self.client.preview(self.scenario.containment.selector)
             if found:
                 self.preview = Preview(tokens=found.tokens, queued=found.jobs.queued, running=found.jobs.running)
-                if found.jobs.queued and found.jobs.running:
+            if found and 0 < found.jobs.running < found.jobs.queued:
+                if not self.clock.seconds_to(minute):
                     return
+                await self.clock.sleep(min(PREVIEW_SECONDS, self.clock.seconds_to(minute)))
+                continue
+            added += 1
             await kit.add_witness()
-            await self.clock.sleep(0.25)
+            await self.clock.sleep(PREVIEW_SECONDS / 2)
 
     async def _revoke(self) -> RevokeCall:
         plan = self.scenario.containment

@@ -227,6 +227,7 @@ class GatewayClient:
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own, per step of the exchange
     ) -> Answer:
         """Send, time, keep. `bare` leaves Authorization out."""
+        self._history.check_limit()
         token = caller.bearer.token if caller.bearer else self._admin
         headers = {} if bare else {"Authorization": f"Bearer {token}"}
         # A part without a file name is a plain form field; this is how multipart goes without a file.
@@ -241,9 +242,28 @@ class GatewayClient:
             response = None
         end = self._history.now()
         body = _json_object(response)
+        exchange = self._exchange(caller, surface, method, path, response, body, start, end)
+        if job and exchange.job is None:
+            exchange = exchange.model_copy(update={"job": job})
+        self._history.add(exchange)
+        return Answer(exchange, body, response.headers if response is not None else {})
+
+    def _exchange(
+        self,
+        caller: Caller,
+        surface: Surface,
+        method: str,
+        path: str,
+        response: httpx.Response | None,
+        body: Mapping[str, Any],
+        start: float,
+        end: float,
+    ) -> Exchange:
+        """The record of a request: accessor instead of token, path without its query (a link's signature is there)."""
         code = _error_code(body)
         status = response.status_code if response is not None else None
-        exchange = Exchange(
+        fetched = response is not None and surface in ("download", "signed_link")
+        return Exchange(
             n=len(self._history.exchanges) + 1,
             actor=caller.actor,
             who=caller.who,
@@ -256,11 +276,9 @@ class GatewayClient:
             status=status,
             outcome=outcome_of(status, code),
             code=code,
-            job=job or _video_id(body),
-            bytes=len(response.content) if response is not None and surface in ("download", "signed_link") else None,
+            job=_video_id(body),
+            bytes=len(response.content) if response is not None and fetched else None,
         )
-        self._history.add(exchange)
-        return Answer(exchange, body, response.headers if response is not None else {})
 
 
 def _json_object(response: httpx.Response | None) -> dict[str, Any]:

@@ -66,10 +66,13 @@ class History:
         """Seconds since the drill's start, to the microsecond."""
         return round(self._monotonic() - self._zero, 6)
 
-    def add(self, exchange: Exchange) -> None:
-        """Keep an exchange. Raises DrillError beyond the scenario's limit."""
+    def check_limit(self) -> None:
+        """Before sending: raises DrillError once the scenario's limit is reached. An answer is never dropped."""
         if len(self.exchanges) >= self._max:
             raise DrillError(f"limit of {self._max} requests reached")
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep an exchange."""
         self.exchanges.append(exchange)
         self.counts[exchange.actor, exchange.surface, exchange.outcome] += 1
 

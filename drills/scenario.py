@@ -154,6 +154,12 @@ class SteadyState(_Part):
     when: Literal["before", "after"]
     within_seconds: Seconds
 
+    @model_validator(mode="after")
+    def _has_its_time(self) -> "SteadyState":
+        if (self.probe == "fresh_token") != (self.when == "after"):
+            raise ValueError("ready and bystander_job are asked before, fresh_token after")
+        return self
+
 
 class Expectation(_Part):
     """What players should do about an inject, and how soon."""

@@ -77,9 +77,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_a_strict_gateway_contains_the_leak(gateway: Running, tmp_path: Path) -> None:
-    result = asyncio.run(
-        run_drill(SCENARIO, target=gateway.url, admin_token=gateway.admin_token, out=tmp_path, speed=200)
-    )
+    result = asyncio.run(run_drill(SCENARIO, target=gateway.url, admin_token=gateway.admin_token, out=tmp_path))
     assert (result.status, result.verdict, result.exit_code) == ("completed", "contained", 0), result
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     for line in SCENARIO.msel:

@@ -82,6 +82,7 @@ def test_unknown_value_names_what_is_allowed(tmp_path: Path) -> None:
         ("selector: {cohort: alpha}", "selector: {cohort: beta}", "containment: no cohort beta"),
         ("- {at: 30, weight: 3}", "- {at: 0, weight: 3}", "curve: minutes must rise"),
         ("[published-0830, three-hours", "[published-0831, three-hours", "not in seeds/facts.yaml: published-0831"),
+        ("probe: ready, when: before", "probe: ready, when: after", "ready and bystander_job are asked before"),
         ("classification: EXERCISE", "classification: REAL", "allowed: EXERCISE"),
     ],
 )  # fmt: skip
