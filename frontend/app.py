@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -129,7 +129,8 @@ def main() -> int:
     config = uvicorn.Config(
         create_page(settings), log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2
     )
-    with listener:
+    # Ctrl-C is how a page run by hand is ended.
+    with listener, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 

@@ -139,7 +139,7 @@ def test_everything_ends_with_the_supervisor_even_when_that_is_killed(tmp_path: 
 
     def answers() -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()["workers"] == 1
+            return bool(httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()["workers"] == 1)
         except httpx.TransportError:
             return False
 

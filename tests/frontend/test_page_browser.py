@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,8 +91,6 @@ def until(ask: Callable[[], T], seconds: float, what: str) -> T:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    import shutil
-
     path = shutil.which("chromium")
     if path is None:
         reason = f"chromium is not on this machine; install it with: {ADVICE}"
@@ -109,10 +108,11 @@ def room(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     data = tmp_path_factory.mktemp("room")
     port, page_port = free_ports(2)
     log = (data / "up.log").open("wb")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "up", "--workers", "1", "--port", str(port), "--page-port", str(page_port)],
         cwd=ROOT,
-        env=os.environ | {"LEAKDRILL_DATA": str(data)},
+        env={**clean, "LEAKDRILL_DATA": str(data)},
         stdout=log,
         stderr=log,
     )

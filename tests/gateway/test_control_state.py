@@ -97,7 +97,7 @@ async def test_event_pages_follow_seq_and_kind(desk: Desk) -> None:
     seen: list[int] = []
     after = 0
     while True:
-        params = {"after": after, "limit": 2, "kind": "job."}
+        params: dict[str, int | str] = {"after": after, "limit": 2, "kind": "job."}
         page = (await desk.http.get("/control/events", params=params, headers=desk.admin)).json()
         seen += [event["seq"] for event in page["data"]]
         if not page["has_more"]:

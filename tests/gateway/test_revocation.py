@@ -30,7 +30,7 @@ async def populated(desk: Desk) -> dict[str, dict[str, Any]]:
 async def surfaces(desk: Desk, one: dict[str, Any]) -> dict[str, int]:
     """Every surface of one token and the status that it answers."""
     headers, video = bearer_of(one), f"/v1/videos/{one['done']}"
-    calls = {
+    calls: dict[str, tuple[str, str, dict[str, Any]]] = {
         "submit": ("POST", "/v1/videos", {"json": {"prompt": "x"}}),
         "poll": ("GET", video, {}),
         "list": ("GET", "/v1/videos", {}),

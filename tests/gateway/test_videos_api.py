@@ -29,12 +29,12 @@ KEYS = {
 async def test_every_form_of_body_makes_the_same_video(desk: Desk, form: str) -> None:
     fields = {"prompt": "a dog on a skateboard", "seconds": "2", "size": "854x480", "model": "turbo", "seed": "7"}
     headers = await desk.bearer()
-    sent: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "json": {"json": fields},
         "multipart": {"files": {name: (None, value) for name, value in fields.items()}},
         "urlencoded": {"data": fields},
-    }[form]
-    answer = await desk.http.post("/v1/videos", headers=headers, **sent)
+    }
+    answer = await desk.http.post("/v1/videos", headers=headers, **forms[form])
     video = answer.json()
     assert set(video) == KEYS
     assert video | {"id": ""} == {
