@@ -78,7 +78,7 @@ def live_gateway(data: Path, *, workers: int = 1, **settings: Any) -> Iterator[L
         yield Live(supervisor)
 
 
-def leakdrill(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def leakdrill(*arguments: str, cwd: Path, within: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the program as a shell would."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
     return subprocess.run(
@@ -87,5 +87,5 @@ def leakdrill(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
         env={**kept, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=within,
     )

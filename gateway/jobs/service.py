@@ -77,8 +77,8 @@ async def page(
     """The token's jobs beyond `after`, and whether more follow; raises NotFound for an unknown `after`."""
 
     def work(tx: Connection) -> list[Job]:
-        if after is not None:
-            _own(tx, token, after, param="after")
+        if after is not None and not jobs.arrived(tx, token.accessor, after):
+            raise _unknown(after, "after")
         return jobs.owned(tx, token.accessor, after=after, limit=limit + 1, newest_first=newest_first)
 
     found = await store.read(work)
@@ -127,11 +127,15 @@ async def load(store: Store, *, now: float) -> Load:
     return await store.read(lambda tx: _load(tx, now))
 
 
-def _own(tx: Connection, token: Token, id: str, param: str = "video_id") -> Job:
+def _own(tx: Connection, token: Token, id: str) -> Job:
     job = jobs.get(tx, id)
     if job is None or job.accessor != token.accessor:
-        raise NotFound(f"There is no video {id[:80]!r} under this key.", param=param)
+        raise _unknown(id, "video_id")
     return job
+
+
+def _unknown(id: str, param: str) -> NotFound:
+    return NotFound(f"There is no video {id[:80]!r} under this key.", param=param)
 
 
 def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:

@@ -88,6 +88,12 @@ def get(tx: Connection, id: str) -> Job | None:
     return _job(row) if row else None
 
 
+def arrived(tx: Connection, accessor: str, id: str) -> bool:
+    """Whether this token ever had such a job; a page may go on behind one that was deleted meanwhile."""
+    params = {"accessor": accessor, "id": id}
+    return tx.fetch_one("SELECT 1 FROM jobs WHERE id = :id AND accessor = :accessor", params) is not None
+
+
 def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newest_first: bool) -> list[Job]:
     """One token's jobs beyond the job `after`, in order of arrival."""
     direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
@@ -138,7 +144,8 @@ def claimable(tx: Connection, now: float) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
     row = tx.fetch_one(
         "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now UNION ALL "
-        "SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1",
+        "SELECT 1 FROM jobs JOIN tokens USING (accessor) "
+        "WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined') LIMIT 1",
         {"now": now},
     )
     return row is not None

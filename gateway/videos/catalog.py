@@ -20,6 +20,8 @@ MIN_SECONDS, MAX_SECONDS = 1, 12
 MIN_FPS, MAX_FPS = 1, 60
 MAX_PROMPT = 32_000
 MAX_SEED = 2**32 - 1
+MAX_STEPS = 100
+MAX_GUIDANCE = 20
 
 MODELS = ("standard", "turbo")
 # Names that existing client scripts send, and which of ours answers to them.

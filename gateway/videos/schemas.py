@@ -126,8 +126,8 @@ class CreateVideo(BaseModel):
     seed: Whole | None = Field(None, ge=0, le=catalog.MAX_SEED)
     style: str | None = None
     negative_prompt: str = Field("", max_length=catalog.MAX_PROMPT)
-    num_inference_steps: Whole | None = Field(None, ge=1, le=100)
-    guidance_scale: float | None = Field(None, ge=0, le=30, allow_inf_nan=False)
+    num_inference_steps: Whole | None = Field(None, ge=1, le=catalog.MAX_STEPS)
+    guidance_scale: float | None = Field(None, ge=0, le=catalog.MAX_GUIDANCE, allow_inf_nan=False)
 
     @field_validator("prompt")
     @classmethod

@@ -132,6 +132,14 @@ async def test_pages_follow_last_id_in_both_orders(desk: Desk) -> None:
     assert await walk("desc") == made[::-1]
 
 
+async def test_a_page_goes_on_behind_a_video_deleted_meanwhile(desk: Desk) -> None:
+    headers = await desk.bearer()
+    made = [(await desk.create(headers))["id"] for _ in range(3)]
+    await desk.http.delete(f"/v1/videos/{made[1]}", headers=headers)
+    answer = await desk.http.get("/v1/videos", params={"after": made[1], "order": "asc"}, headers=headers)
+    assert [video["id"] for video in answer.json()["data"]] == made[2:]
+
+
 async def test_an_empty_list_has_null_ends(desk: Desk) -> None:
     page = (await desk.http.get("/v1/videos", headers=await desk.bearer())).json()
     assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}

@@ -1,0 +1,22 @@
+"""What the API takes, the model can render: the two are written down apart, because neither may import the other."""
+
+import fake_model
+from fake_model import pipeline
+from gateway.videos import catalog
+
+
+def test_the_api_and_the_model_take_the_same() -> None:
+    assert set(catalog.SIZES) == set(fake_model.SIZES)
+    assert set(catalog.MODELS) == set(fake_model.MODELS)
+    assert set(catalog.STYLES) == set(fake_model.STYLES)
+    assert catalog.MAX_SECONDS == pipeline.MAX_SECONDS
+    assert catalog.MAX_FPS == pipeline.MAX_FPS
+    assert catalog.MAX_PROMPT == pipeline.MAX_PROMPT
+    assert catalog.MAX_STEPS == pipeline.MAX_STEPS
+    assert catalog.MAX_GUIDANCE == pipeline.MAX_GUIDANCE
+
+
+def test_every_alias_leads_to_a_model() -> None:
+    assert set(catalog.ALIASES.values()) <= set(catalog.MODELS)
+    assert catalog.model_behind("sora-2") in catalog.MODELS
+    assert catalog.model_behind("turbo") == "turbo"
