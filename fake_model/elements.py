@@ -322,7 +322,6 @@ class Glints:
         top: first row on screen.
         slide: (rows,) pixels a second by row; nearer rows move faster.
         fps: frames per second.
-        frames: frames of motion.
     """
 
     CEILING = 195

@@ -71,10 +71,11 @@ class Planet:
     """A sphere that turns: rows of a texture, bent by a table of columns, shaded by a fixed light.
 
     Args:
-        texture: (diameter, columns) uint8 tones below 128; wraps around.
+        texture: (diameter, columns) uint8 tones; wraps around.
         stage: the frame.
         top, left: even corner of its square.
-        table: (256, 3) YUV colours; the upper half is the night side.
+        table: (256, 3) YUV colours.
+        light: (x, y) of the direction that the light comes from.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Subjects as drawings: each faces right in a box 100 wide, with y = 0 at its feet and growing upward.
 
 A drawing takes a pen and a phase in 0..1 of its cycle. Tones: BODY and BACK for near and far limbs, SOFT for a lighter
-part, ACCENT for a coloured one, LIGHT for lamps and eyes, SHADE for a translucent shadow.
+part, ACCENT for a coloured one, LIGHT for lamps and eyes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
-BACK, BODY, SOFT, ACCENT, LIGHT, SHADE = 1, 2, 3, 4, 5, 6
+BACK, BODY, SOFT, ACCENT, LIGHT = 1, 2, 3, 4, 5
 Point = tuple[float, float]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from fake_model.elements import SINE, Element, Sprite, Stage, Stamp
 from fake_model.noise import mix
 from fake_model.palette import RGB, Palette, Table, blend
-from fake_model.scenes.silhouettes import ACCENT, BACK, BODY, FIGURES, LIGHT, SHADE, SOFT, Figure, Pen, skateboard
+from fake_model.scenes.silhouettes import ACCENT, BACK, BODY, FIGURES, LIGHT, SOFT, Figure, Pen, skateboard
 from fake_model.text_encoder import PromptEmbeds
 
 _POSES = 8
@@ -50,7 +50,6 @@ def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
         SOFT: blend(palette["cloud"], palette["near"], 0.25 if bright else 0.5),
         ACCENT: blend(accent, palette["near"], 0.05 if bright else 0.22),
         LIGHT: palette["lamp"],
-        SHADE: palette["near"],
         _RIM: palette["glow"],
     }
     table = palette.table([(0, body), (255, body)])
