@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from fake_model.autoencoder import Autoencoder
@@ -72,6 +73,40 @@ class VideoOutput:
     style: str | None
     frames_sha256: str
     bytes: int
+
+
+class _Reel:
+    """Marks, hashes and writes what the autoencoder has drawn, and tells who listens."""
+
+    def __init__(
+        self,
+        writer: VideoWriter,
+        autoencoder: Autoencoder,
+        mark: Watermark,
+        num_frames: int,
+        stop: Callable[[], bool],
+        on_frame: Callable[[int, int], None] | None,
+    ) -> None:
+        self.digest = hashlib.sha256()
+        self._writer = writer
+        self._autoencoder = autoencoder
+        self._mark = mark
+        self._num_frames = num_frames
+        self._stop = stop
+        self._on_frame = on_frame
+        self._written = 0
+
+    def show(self, times: int = 1) -> None:
+        """Puts the visible mark on the frame and sends it `times` times."""
+        self._mark.put(self._autoencoder.planes)
+        frame = self._autoencoder.buffer.data
+        for _ in range(times):
+            _check(self._stop)
+            self.digest.update(frame)
+            self._writer.write(frame)
+            self._written += 1
+            if self._on_frame is not None:
+                self._on_frame(self._written, self._num_frames)
 
 
 class VideoPipeline:
@@ -145,13 +180,8 @@ class VideoPipeline:
         )
         mark = Watermark(watermark, width, height)
 
-        def paint_scene(cancelled: threading.Event) -> tuple[Autoencoder, Denoiser]:
-            elements = _collect(paint(stage, embeds, palette_for(embeds, grade)), cancelled)
-            autoencoder = Autoencoder(width, height, elements)
-            autoencoder.render(0)
-            return autoencoder, Denoiser(autoencoder.encode())
-
-        autoencoder, denoiser = _while_asking(paint_scene, stop)
+        painting = paint(stage, embeds, palette_for(embeds, grade))
+        autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
 
         # 3. Prepare timesteps
         scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
@@ -160,8 +190,6 @@ class VideoPipeline:
         # 4. Prepare latents
         latents = autoencoder.noise(stage.seed)
 
-        digest = hashlib.sha256()
-        written = 0
         with VideoWriter(
             output,
             width=width,
@@ -171,16 +199,7 @@ class VideoPipeline:
             threads=encoder_threads,
             interrupt=stop,
         ) as writer:
-
-            def emit() -> None:
-                nonlocal written
-                _check(stop)
-                frame = autoencoder.buffer.data
-                digest.update(frame)
-                writer.write(frame)
-                written += 1
-                if on_frame is not None:
-                    on_frame(written, num_frames)
+            reel = _Reel(writer, autoencoder, mark, num_frames, stop, on_frame)
 
             # 5. Denoise: each step is shown for as many frames as the refinement has room for
             for index, timestep in enumerate(scheduler.timesteps):
@@ -188,9 +207,7 @@ class VideoPipeline:
                 showing = _frames_of_step(index, steps, refine_frames)
                 if showing:
                     autoencoder.decode(latents, sigma)
-                    mark.put(autoencoder.planes)
-                for _ in range(showing):
-                    emit()
+                    reel.show(showing)
                 _check(stop)
                 latents = scheduler.step(denoiser(latents, sigma), index, latents)
                 if callback_on_step_end is not None:
@@ -199,22 +216,10 @@ class VideoPipeline:
             # 6. Decode: the latents have arrived at the scene, which now moves
             for tick in range(num_frames - refine_frames):
                 autoencoder.render(tick)
-                mark.put(autoencoder.planes)
-                emit()
+                reel.show()
             writer.close()
-        return VideoOutput(
-            output,
-            width,
-            height,
-            fps,
-            seconds,
-            num_frames,
-            seed,
-            model,
-            style,
-            digest.hexdigest(),
-            output.stat().st_size,
-        )
+        made = (num_frames, seed, model, style, reel.digest.hexdigest(), output.stat().st_size)
+        return VideoOutput(output, width, height, fps, seconds, *made)
 
     @staticmethod
     def check_inputs(
@@ -262,6 +267,15 @@ def _never() -> bool:
 def _check(stop: Callable[[], bool]) -> None:
     if stop():
         raise Interrupted("interrupted")
+
+
+def _first_frame(
+    painting: Iterator[Element | None], width: int, height: int, cancelled: threading.Event
+) -> tuple[Autoencoder, Denoiser]:
+    """The scene in place, its first frame drawn, and what pulls latents toward that frame."""
+    autoencoder = Autoencoder(width, height, _collect(painting, cancelled))
+    autoencoder.render(0)
+    return autoencoder, Denoiser(autoencoder.encode())
 
 
 def _collect(painting: Iterator[Element | None], cancelled: threading.Event) -> list[Element]:

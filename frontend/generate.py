@@ -106,6 +106,8 @@ class GeneratePage:
                 # The stage changes when the gateway has taken the order: a refusal leaves the last clip in place.
                 stage = self._stage(moment, order, credential, accepted)
                 accepted = accepted or isinstance(moment, Waiting | Rendering)
+                if accepted and not credential.own:
+                    self.tokens.note_worked(credential.token)
                 if isinstance(moment, Rendering):
                     # 100 is kept for the end, so that a full bar always means a clip.
                     progress = max(progress, min(moment.progress, 99))
@@ -122,7 +124,7 @@ class GeneratePage:
         if own_token:
             return Credential(own_token, own=True)
         token = self.tokens.pick()
-        return Credential(token, own=False) if token else None
+        return Credential(token, own=False, worked=self.tokens.worked(token)) if token else None
 
     def _stage(self, moment: Moment, order: Order, credential: Credential, accepted: bool) -> Any:
         match moment:

@@ -17,8 +17,11 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Credential:
+    """What opens the gateway. `worked`: it was accepted before, so a refusal now means that it was withdrawn."""
+
     token: str
     own: bool
+    worked: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,12 @@ async def render_clip(
         accepted = creating.done() and creating.exception() is None
         # Told apart by the gateway's phase now, not by the one of half a second ago.
         status = await live.status(fresh=True)
-        explain = lost if accepted else refused
+        phase = status.phase if status else None
         over = over or not accepted or not error.passing
-        yield Stopped(explain(error, status.phase if status else None, own_token=credential.own))
+        if accepted:
+            yield Stopped(lost(error, phase, own_token=credential.own))
+        else:
+            yield Stopped(refused(error, phase, own_token=credential.own, worked=credential.worked))
     finally:
         stopped.cancel()
         if not over:

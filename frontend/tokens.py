@@ -17,6 +17,7 @@ class PageTokens:
         self._rng = rng
         self._seen: tuple[int, int, int] | None = None
         self._from_file: tuple[str, ...] = ()
+        self._worked: set[str] = set()
 
     def current(self) -> tuple[str, ...]:
         self._reread()
@@ -25,6 +26,14 @@ class PageTokens:
     def pick(self) -> str | None:
         tokens = self.current()
         return self._rng.choice(tokens) if tokens else None
+
+    def note_worked(self, token: str) -> None:
+        """The gateway took an order with this token."""
+        self._worked.add(token)
+
+    def worked(self, token: str) -> bool:
+        """Whether the gateway ever took an order with this token, since the page started."""
+        return token in self._worked
 
     def _reread(self) -> None:
         if self._file is None:

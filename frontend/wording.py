@@ -131,6 +131,11 @@ _OWN_REVOKED = Refusal(
     "revoked",
     "Refused: the gateway does not accept your token. Access has been cut off, so yours was probably revoked too.",
 )
+_WITHDRAWN = Refusal(
+    "revoked",
+    "Refused: access has been cut off. The token this page used was accepted before and is not any more: it was "
+    "revoked, suspended or has expired.",
+)
 _STOPPED = Refusal("access_revoked", "Stopped: access was revoked while your clip was rendering.")
 _UNKNOWN = Refusal(
     "unknown_token",
@@ -147,10 +152,13 @@ _SCOPE = Refusal(
 )
 
 
-def refused(error: GatewayError, phase: str | None, *, own_token: bool) -> Refusal:
-    """Why an order was not taken. A revoked and an unknown token get one answer; the phase tells them apart."""
+def refused(error: GatewayError, phase: str | None, *, own_token: bool, worked: bool = False) -> Refusal:
+    """Why an order was not taken. A revoked and an unknown token get one answer; the phase tells them apart, or that
+    the token `worked` before."""
     if error.status == 401 and phase == "revoked":
         return _OWN_REVOKED if own_token else _REVOKED
+    if error.status == 401 and worked:
+        return _WITHDRAWN
     if error.status == 401:
         return OWN_UNKNOWN if own_token else _UNKNOWN
     if error.status == 403:

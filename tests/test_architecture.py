@@ -224,9 +224,15 @@ def test_modules_and_functions_stay_readable() -> None:
         for module in ALL.values()
         for node in ast.walk(ast.parse(module.path.read_text()))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+        and (length := body_lines(node)) > MAX_FUNCTION_LINES
     }
     assert (long_modules, long_functions) == ({}, {})
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of what a function does: without its signature and its docstring."""
+    start = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+    return (node.end_lineno or 0) - start.lineno + 1
 
 
 def test_refused_module_names() -> None:

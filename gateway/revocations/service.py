@@ -173,12 +173,14 @@ def _record(tx: Connection, revocation: Revocation) -> None:
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
         },
     )
-    if revocation.tokens and exercise.get(tx).phase is Phase.EXPOSED:
+    phase = exercise.get(tx).phase
+    everyone = revocation.selector == {"all": True}
+    if revocation.tokens and (phase is Phase.EXPOSED or (everyone and phase is Phase.NORMAL)):
         exercise.set_phase(tx, Phase.REVOKED, at)
         events.append(
             tx,
             EventKind.PHASE_CHANGED,
             at=at,
             actor=revocation.actor,
-            data={"from": "exposed", "to": "revoked", "revocation": revocation.id},
+            data={"from": str(phase), "to": "revoked", "revocation": revocation.id},
         )

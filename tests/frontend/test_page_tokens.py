@@ -65,3 +65,13 @@ def test_generations_are_spread_over_all_tokens() -> None:
     picked = Counter(tokens.pick() for _ in range(300))
     assert set(picked) == {"ldk_one", "ldk_two", "ldk_three"}
     assert min(picked.values()) > 60
+
+
+def test_a_token_is_remembered_to_have_worked_even_when_the_file_has_lost_it(file: Path) -> None:
+    file.write_text("ldk_one\n")
+    tokens = tokens_of(file)
+    assert not tokens.worked("ldk_one")
+    tokens.note_worked("ldk_one")
+    file.write_text("")
+    assert tokens.worked("ldk_one")
+    assert not tokens.worked("ldk_two")

@@ -37,6 +37,12 @@ def test_four_refusals_have_four_different_plain_wordings() -> None:
     assert "does not answer" in refusals["gateway_away"].words
 
 
+def test_a_token_that_worked_before_was_withdrawn_whatever_the_phase_says() -> None:
+    withdrawn = wording.refused(UNKNOWN, "normal", own_token=False, worked=True)
+    assert withdrawn.kind == "revoked"
+    assert "accepted before" in withdrawn.words
+
+
 def test_someones_own_token_is_called_theirs() -> None:
     assert "your token" in wording.refused(UNKNOWN, "exposed", own_token=True).words
     assert "your token" in wording.refused(UNKNOWN, "revoked", own_token=True).words

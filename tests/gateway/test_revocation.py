@@ -204,5 +204,9 @@ async def test_the_phase_follows_the_exposure(desk: Desk) -> None:
     assert await phase() == "exposed"
     await desk.revoke({"cohort": "alpha"})
     assert await phase() == "revoked"
+    await desk.http.patch("/control/state", json={"phase": "normal"}, headers=desk.admin)
+    await desk.issue("a3")
+    await desk.revoke({"all": True}, confirm="all")
+    assert await phase() == "revoked"
     kinds = [event["kind"] for event in await desk.events()]
-    assert kinds[-3:] == ["phase.changed", "revocation.applied", "phase.changed"]
+    assert kinds[-4:] == ["phase.changed", "token.issued", "revocation.applied", "phase.changed"]
