@@ -189,7 +189,6 @@ class VideoPipeline:
 
         # 4. Prepare latents
         latents = autoencoder.noise(stage.seed)
-
         with VideoWriter(
             output,
             width=width,
@@ -218,8 +217,8 @@ class VideoPipeline:
                 autoencoder.render(tick)
                 reel.show()
             writer.close()
-        made = (num_frames, seed, model, style, reel.digest.hexdigest(), output.stat().st_size)
-        return VideoOutput(output, width, height, fps, seconds, *made)
+        size_of_frames = (width, height, fps, seconds, num_frames)
+        return VideoOutput(output, *size_of_frames, seed, model, style, reel.digest.hexdigest(), output.stat().st_size)
 
     @staticmethod
     def check_inputs(
