@@ -68,15 +68,20 @@ class Supervisor:
         self.stop()
 
     def start(self, *, workers: int, page: bool) -> None:
-        """Starts everything at once; raises OperatorError where an address is taken or a part does not come up."""
+        """Starts everything; raises OperatorError where an address is taken or a part does not come up.
+
+        The gateway comes first and alone: the page's import takes seconds of processor time, which the gateway would
+        otherwise wait for.
+        """
         _ensure_free(self.settings.host, self.settings.port, "--port")
-        self._spawn("gateway", ["gateway"])
         if page:
             _ensure_free(self.settings.page_host, self.settings.page_port, "--page-port")
-            self._spawn("page", ["page"])
+        self._spawn("gateway", ["gateway"])
+        self._wait("gateway", f"{self.gateway_url}/readyz")
         for number in range(1, workers + 1):
             self._spawn(f"worker-{number}", ["worker"])
-        self._wait("gateway", f"{self.gateway_url}/readyz")
+        if page:
+            self._spawn("page", ["page"])
 
     def wait_for_page(self) -> None:
         """Returns once the page answers."""
@@ -97,7 +102,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Asks every child to end, workers first, and ends those that do not within 10 s."""
-        for child in reversed(self.children):
+        for child in reversed(self.children):  # the gateway last: a worker may still want to finish
             if child.process.poll() is None:
                 child.process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
