@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def page() -> None:
     from frontend.app import main as run_page
 
     die_with_parent()
-    run_page()
+    sys.exit(run_page())
 
 
 def stop_event() -> threading.Event:
