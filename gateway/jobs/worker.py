@@ -21,6 +21,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.jobs import lifecycle
 from gateway.jobs.lifecycle import Held
+from gateway.jobs.rendering import produce
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.jobs import Job
@@ -163,7 +164,6 @@ class WorkerProcess:
 
     def _render(self, render: _Render, output: Path) -> int:
         """Runs in a thread; the size of the file in bytes."""
-        request = render.job.request
 
         def on_step(_pipe: VideoPipeline, index: int, _timestep: float, state: dict[str, object]) -> None:
             render.steps = int(str(state["num_inference_steps"]))
@@ -172,25 +172,14 @@ class WorkerProcess:
         def on_frame(done: int, total: int) -> None:
             render.progress = min(99, done * 100 // total)
 
-        clip = VideoPipeline()(
-            request.prompt,
-            output=output,
-            size=request.size,
-            seconds=request.seconds,
-            fps=request.fps,
-            model=request.variant,
-            style=request.style,
-            seed=request.seed,
-            negative_prompt=request.negative_prompt,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            watermark=self._settings.watermark,
-            encoder_threads=self._settings.encoder_threads,
-            callback_on_step_end=on_step,
+        return produce(
+            self._settings,
+            render.job.request,
+            output,
+            on_step=on_step,
             on_frame=on_frame,
             interrupt=render.interrupted.is_set,
         )
-        return clip.bytes
 
     async def _guard(self) -> None:
         while True:

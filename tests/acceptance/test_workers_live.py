@@ -171,3 +171,20 @@ def test_the_event_stream_tells_news_as_it_happens(tmp_path: Path) -> None:
         assert first[1] == "event: token.issued"
         assert issued["accessor"] in first[2]
         assert issued["token"] not in first[2]
+
+
+def test_cached_renders_repeat_one_clip_a_size_and_length(tmp_path: Path) -> None:
+    with live_gateway(tmp_path / "data", workers=1, render="cached") as live:
+        headers = headers_of(live)
+
+        def content(**fields: str) -> bytes:
+            video = create(live, headers, fps="5", **fields)
+            eventually(lambda: shown(live, headers, video).json()["status"] == "completed")
+            answer = httpx.get(f"{live.url}/v1/videos/{video}/content", headers=headers, trust_env=False)
+            return answer.raise_for_status().content
+
+        small = {"size": "480x480", "seconds": "1"}
+        first = content(**small, prompt="a dog")
+        assert content(**small, prompt="a cat") == first
+        assert content(size="480x480", seconds="2") != first
+        assert len(list((tmp_path / "data" / "cache").iterdir())) == 2
