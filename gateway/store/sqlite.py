@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,9 +87,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000, cached_statements=256
     )
     raw.row_factory = sqlite3.Row
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute("PRAGMA synchronous = NORMAL")
-    raw.execute("PRAGMA foreign_keys = ON")
+    try:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = NORMAL")
+        raw.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        raw.close()
+        raise
     return raw
 
 
@@ -111,9 +116,12 @@ def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
 def open_sqlite(path: Path) -> SQLiteStore:
     """Opens or creates the database; raises OperatorError where that cannot be done."""
     try:
-        writer = _connect(path)
-        _create_schema(writer, path)
-        return SQLiteStore(_connect(path), writer)
+        with ExitStack() as opened:
+            writer = opened.enter_context(closing(_connect(path)))
+            _create_schema(writer, path)
+            reader = _connect(path)
+            opened.pop_all()
+            return SQLiteStore(reader, writer)
     except sqlite3.Error as exc:
         raise OperatorError(
             f"cannot open the database {path}: {exc}; is the directory writable and the file a leakdrill database?"

@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -93,11 +94,13 @@ async def test_a_selector_takes_whom_it_names_and_nobody_else(desk: Desk, kind: 
 async def test_jobs_end_with_the_revocation(desk: Desk) -> None:
     people = await populated(desk)
     await desk.revoke({"cohort": "alpha"})
-    jobs = sqlite3.connect(desk.settings.database_path).execute(
+    query = (
         "SELECT status, error_code, count(*) FROM jobs JOIN tokens USING (accessor) "
         "WHERE cohort = 'alpha' GROUP BY status, error_code ORDER BY status"
     )
-    assert jobs.fetchall() == [("completed", None, 3), ("failed", "access_revoked", 6)]
+    with closing(sqlite3.connect(desk.settings.database_path)) as database:
+        jobs = database.execute(query).fetchall()
+    assert jobs == [("completed", None, 3), ("failed", "access_revoked", 6)]
     status = (await desk.http.get("/status")).json()
     assert status["queue"] == {"waiting": 1, "running": 1}
     # What a worker held is no longer its own, and what it made is not published.
