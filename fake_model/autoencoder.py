@@ -8,12 +8,16 @@ sigma 0 it is the scene itself, to the bit.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
-from fake_model.elements import Element, Plane, Planes
+from fake_model.elements import Element, Plane, Planes, trim_hidden
 from fake_model.noise import gaussian, mix
 from fake_model.scheduler import Latents
+
+Cells = TypeVar("Cells", npt.NDArray[np.uint8], npt.NDArray[np.int16])
 
 _SCALE = 64
 _CHROMA_NOISE = np.float32(0.62)
@@ -35,6 +39,7 @@ class Autoencoder:
         self.vae_scale_factor_spatial = 4 if min(width, height) >= 720 else 2
         self.buffer: Plane = np.zeros(width * height * 3 // 2, dtype=np.uint8)
         self.planes = Planes.over(self.buffer, width, height)
+        trim_hidden(elements, height)
         self._elements = elements
         grain = self.vae_scale_factor_spatial
         self.latent_shape = (3, -(-height // grain), -(-width // grain))
@@ -50,8 +55,12 @@ class Autoencoder:
         means, details = [], []
         for plane, grain in self._grains():
             mean = _block_mean(plane, grain)
-            rough = mean.repeat(grain, axis=0).repeat(grain, axis=1)[: plane.shape[0], : plane.shape[1]]
-            details.append(plane.astype(np.int16) - rough)
+            rough = _widened(mean, grain)[:, : plane.shape[1]]
+            detail = plane.astype(np.int16)
+            for offset in range(grain):
+                rows = detail[offset::grain]
+                rows -= rough[: rows.shape[0]]
+            details.append(detail)
             means.append(mean)
         self._details = tuple(details)
         latents: Latents = (np.stack(means).astype(np.float32) - np.float32(128)) * np.float32(1 / _SCALE)
@@ -67,17 +76,17 @@ class Autoencoder:
     def decode(self, latents: Latents, sigma: float) -> None:
         """Draw latents of noise level sigma in 0..1 into the buffer."""
         gain = max(0, round((0.5 - sigma) * 512)) if sigma > 0 else 256
-        levels = np.clip(np.floor(latents * np.float32(_SCALE) + np.float32(128.5)), 16, 235).astype(np.int16)
+        levels = latents * np.float32(_SCALE)
+        levels += np.float32(128.5)
+        whole = np.clip(levels, 16, 235, out=levels).astype(np.uint8)
         for part, (plane, grain) in enumerate(self._grains()):
-            rough = levels[part].repeat(grain, axis=1)[:, : plane.shape[1]]
-            if not gain:
-                _spread(plane, rough.astype(np.uint8), grain)
-                continue
-            fine = self._details[part] * np.int16(gain >> 1)
-            fine >>= np.int16(7)
-            _add_spread(fine, rough, grain)
-            np.clip(fine, 0, 255, out=fine)
-            plane[...] = fine
+            if gain:
+                _spread_with(plane, whole[part].astype(np.int16), grain, self._details[part], np.int16(gain >> 1))
+            else:
+                rough = _widened(whole[part], grain)[:, : plane.shape[1]]
+                for offset in range(grain):
+                    rows = plane[offset::grain]
+                    rows[...] = rough[: rows.shape[0]]
 
     def _grains(self) -> tuple[tuple[Plane, int], ...]:
         grain = self.vae_scale_factor_spatial
@@ -90,21 +99,43 @@ def _block_mean(plane: Plane, grain: int) -> npt.NDArray[np.int16]:
         return plane.astype(np.int16)
     rows, columns = plane.shape
     padded = np.pad(plane, ((0, -rows % grain), (0, -columns % grain)), mode="edge")
-    total = np.zeros((padded.shape[0] // grain, padded.shape[1] // grain), dtype=np.int32)
-    for down in range(grain):
-        for across in range(grain):
-            total += padded[down::grain, across::grain]
-    return ((total + grain * grain // 2) // (grain * grain)).astype(np.int16)
+    # Down first: whole rows add up many at a time, columns one by one.
+    down = padded[::grain].astype(np.uint16)
+    for offset in range(1, grain):
+        down += padded[offset::grain]
+    total = down[:, ::grain].copy()
+    for offset in range(1, grain):
+        total += down[:, offset::grain]
+    return ((total + np.uint16(grain * grain // 2)) // np.uint16(grain * grain)).astype(np.int16)
 
 
-def _spread(plane: Plane, rows: Plane, grain: int) -> None:
-    """Write each row `grain` times."""
-    for offset in range(grain):
-        part = plane[offset::grain]
-        part[...] = rows[: part.shape[0]]
+def _widened(cells: Cells, grain: int) -> Cells:
+    """Each cell `grain` times in its row: (rows, columns * grain) of the same type, which has no negative values."""
+    if grain == 1:
+        return cells
+    # Multiplying by 1, 0x101, 0x1010101 copies a number into all parts of a wider one; np.repeat copies one by one.
+    width = cells.dtype.itemsize
+    ones = sum(1 << (8 * width * place) for place in range(grain))
+    wide = cells.astype(f"<u{width * grain}")
+    wide *= wide.dtype.type(ones)
+    return wide.view(cells.dtype)
 
 
-def _add_spread(plane: npt.NDArray[np.int16], rows: npt.NDArray[np.int16], grain: int) -> None:
-    for offset in range(grain):
-        part = plane[offset::grain]
-        part += rows[: part.shape[0]]
+#: Cell rows decoded at a time, so that they stay in the core's cache between passes.
+_BAND = 8
+
+
+def _spread_with(
+    plane: Plane, cells: npt.NDArray[np.int16], grain: int, details: npt.NDArray[np.int16], gain: np.int16
+) -> None:
+    """Draw cells enlarged, plus the details at gain / 128."""
+    rough = _widened(cells, grain)[:, : plane.shape[1]]
+    for first in range(0, cells.shape[0], _BAND):
+        area = slice(first * grain, (first + _BAND) * grain)
+        fine = details[area] * gain
+        fine >>= np.int16(7)
+        for offset in range(grain):
+            rows = fine[offset::grain]
+            rows += rough[first : first + rows.shape[0]]
+        np.clip(fine, 0, 255, out=fine)
+        plane[area] = fine

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fake_model.palette import Table
+from fake_model.palette import Table, look_up
 
 Plane = npt.NDArray[np.uint8]
 Shorts = npt.NDArray[np.uint16]
@@ -22,8 +22,7 @@ Shorts = npt.NDArray[np.uint16]
 SINE = np.array([round(math.sin(2 * math.pi * step / 1024) * 32767) for step in range(1024)], dtype=np.int32)
 
 
-@dataclass(frozen=True)
-class Planes:
+class Planes(NamedTuple):
     """Views of one yuv420p buffer: y (height, width), u and v (height / 2, width / 2), all uint8."""
 
     y: Plane
@@ -43,9 +42,21 @@ class Planes:
 
 
 class Element(Protocol):
-    """Anything that draws itself onto the planes; tick counts frames since the motion began, 0 while it is refined."""
+    """Anything that draws itself onto the planes."""
 
-    def draw(self, planes: Planes, tick: int) -> None: ...
+    def draw(self, planes: Planes, tick: int) -> None:
+        """Draw; tick counts frames since the motion began, 0 while it is refined."""
+
+    def trim(self, floor: int) -> int:
+        """Spare the rows from `floor` (even) on, which nobody will see; return the first row, even and at most
+        `floor`, from which this element in turn hides everything behind it down to `floor`."""
+
+
+def trim_hidden(elements: Sequence[Element], height: int) -> None:
+    """Tell every element of a scene, back to front, which rows the ones before it hide."""
+    floor = height
+    for element in reversed(elements):
+        floor = element.trim(floor)
 
 
 @dataclass(frozen=True)
@@ -113,41 +124,51 @@ class Stage:
         return Drift(speed, max(1, self.fps * 4 // 5), travel, self.backwards)
 
 
-@dataclass(frozen=True)
 class Backdrop:
     """An opaque picture that stands still; covers the top rows."""
 
-    picture: Planes
+    def __init__(self, picture: Planes) -> None:
+        self._picture, self._floor = picture, picture.y.shape[0]
+
+    def trim(self, floor: int) -> int:
+        self._floor = min(self._floor, floor)
+        return 0 if self._floor == floor else floor
 
     def draw(self, planes: Planes, tick: int) -> None:
-        rows = self.picture.y.shape[0]
-        planes.y[:rows] = self.picture.y
-        planes.u[: rows // 2] = self.picture.u
-        planes.v[: rows // 2] = self.picture.v
+        for plane, own, step in zip(planes, self._picture, (1, 2, 2), strict=True):
+            rows = self._floor // step
+            plane[:rows] = own[:rows]
 
 
-@dataclass(frozen=True)
-class Veil:
-    """Clouds over a sky whose colour depends on the row only: luma by maximum, chroma by a wrapping difference.
+class Sky:
+    """A still sky with clouds that cross it: luma by maximum, chroma by a wrapping difference.
 
     Both are exact alpha blending except where the sky is brighter than the cloud, which is where the sun shines
     through.
+
+    Args:
+        still: the sky, as wide as the frame.
+        clouds: (fewer rows, frame width + travel); chroma as differences to the sky's.
+        drift: the clouds' pan.
     """
 
-    picture: Planes
-    top: int
-    drift: Drift
+    def __init__(self, still: Planes, clouds: Planes, drift: Drift) -> None:
+        self._still, self._clouds, self._drift, self._floor = still, clouds, drift, still.y.shape[0]
+
+    def trim(self, floor: int) -> int:
+        self._floor = min(self._floor, floor)
+        return 0 if self._floor == floor else floor
 
     def draw(self, planes: Planes, tick: int) -> None:
-        width = planes.y.shape[1]
-        start = self.drift.at(tick)
-        half = start // 2
-        rows = slice(self.top, self.top + self.picture.y.shape[0])
-        half_rows = slice(self.top // 2, self.top // 2 + self.picture.u.shape[0])
-        y = planes.y[rows]
-        np.maximum(y, self.picture.y[:, start : start + width], out=y)
-        for plane, change in ((planes.u[half_rows], self.picture.u), (planes.v[half_rows], self.picture.v)):
-            np.add(plane, change[:, half : half + width // 2], out=plane)
+        start = self._drift.at(tick)
+        for part, (plane, still, clouds) in enumerate(zip(planes, self._still, self._clouds, strict=True)):
+            step = 2 if part else 1
+            floor = self._floor // step
+            rows = min(clouds.shape[0], floor)
+            window = clouds[:rows, start // step : start // step + plane.shape[1]]
+            join = np.add if part else np.maximum
+            join(still[:rows], window, out=plane[:rows])
+            plane[rows:floor] = still[rows:floor]
 
 
 class Cutout:
@@ -176,7 +197,7 @@ class Cutout:
         self.top, self.drift, self.bob = top, drift, bob
         pictures = []
         for part, (source, step) in enumerate(((index, 1), (small, 2), (small, 2))):
-            picture = np.take(table[:, part], source)
+            picture = look_up(table[:, part], source)
             if haze is not None:
                 weights = haze[0][: index.shape[0] : step, None]
                 mixed = picture.astype(np.uint16) * (np.uint16(256) - weights)
@@ -190,6 +211,15 @@ class Cutout:
         self.solid = (last + 1) // 2 * 2
         self.keep = np.where(index[: self.solid] == 0, np.uint8(255), np.uint8(0))
         self.keep_half = np.ascontiguousarray(self.keep[::2, ::2])
+        self.floor = top + index.shape[0] + bob[0]
+
+    def trim(self, floor: int) -> int:
+        self.floor = floor
+        # Swaying leaves a gap of up to the amplitude at either edge of what is always covered.
+        reach = (self.bob[0] + 1) // 2 * 2
+        if self.top - reach + self.picture.y.shape[0] < floor:
+            return floor
+        return min(floor, max(0, self.top + reach + self.solid))
 
     def draw(self, planes: Planes, tick: int) -> None:
         height, width = planes.y.shape
@@ -197,7 +227,7 @@ class Cutout:
         amplitude, period = self.bob
         sway = int(amplitude * SINE[tick * 1024 // period & 1023]) >> 15
         top = (self.top + sway) // 2 * 2
-        rows = min(self.picture.y.shape[0], height - top)
+        rows = max(0, min(self.picture.y.shape[0], height - top, self.floor - top))
         solid = min(self.solid, rows)
         self._put(planes.y[top:], self.picture.y, self.keep, solid, rows, start, width)
         half = (solid // 2, rows // 2, start // 2, width // 2)
@@ -219,15 +249,24 @@ class Stamp:
     Args:
         alpha: (rows, columns) weights 0..256, even shape.
         colour: three arrays broadcastable to (rows, columns): Y, U, V, 0..255.
+        corner: even (top, left) of `alpha` within the whole, where empty rows and columns have been cut off.
+        shape: (rows, columns) of the whole; None for that of `alpha`.
     """
 
-    def __init__(self, alpha: npt.NDArray[np.int64], colour: Sequence[npt.ArrayLike]) -> None:
+    def __init__(
+        self,
+        alpha: npt.NDArray[np.int32],
+        colour: Sequence[npt.ArrayLike],
+        corner: tuple[int, int] = (0, 0),
+        shape: tuple[int, int] | None = None,
+    ) -> None:
+        self._corner, self._size = corner, (alpha.shape[0], alpha.shape[1])
+        self.shape = shape or self._size
         half_alpha = (alpha[::2, ::2] + alpha[1::2, ::2] + alpha[::2, 1::2] + alpha[1::2, 1::2] + 2) >> 2
-        self.shape = (alpha.shape[0], alpha.shape[1])
         self._keep: list[Shorts] = []
         self._add: list[Shorts] = []
         for part, weight in enumerate((alpha, half_alpha, half_alpha)):
-            value = np.broadcast_to(np.asarray(colour[part], dtype=np.int64), alpha.shape)
+            value = np.broadcast_to(np.asarray(colour[part], dtype=np.int32), alpha.shape)
             value = value if part == 0 else value[::2, ::2]
             self._keep.append((256 - weight).astype(np.uint16))
             self._add.append((value * weight).astype(np.uint16))
@@ -235,7 +274,8 @@ class Stamp:
     def put(self, planes: Planes, top: int, left: int) -> None:
         """Blend at even (top, left); parts outside the frame are left out."""
         height, width = planes.y.shape
-        rows, columns = self.shape
+        rows, columns = self._size
+        top, left = top + self._corner[0], left + self._corner[1]
         first, last = max(top, 0), min(top + rows, height)
         begin, end = max(left, 0), min(left + columns, width)
         if first >= last or begin >= end:
@@ -258,119 +298,23 @@ class Sprite:
     """A subject: a cycle of stamps on a path.
 
     Args:
-        poses: the cycle.
+        pose: the stamp at a place of the cycle, 0 to count - 1; asked for each again and again.
+        count: poses in the cycle.
         poses_per_second: how fast it runs.
         fps: frames per second.
         place: frame -> (top, left) in pixels.
     """
 
-    poses: Sequence[Stamp]
+    pose: Callable[[int], Stamp]
+    count: int
     poses_per_second: float
     fps: int
     place: Callable[[int], tuple[int, int]]
 
+    def trim(self, floor: int) -> int:
+        return floor
+
     def draw(self, planes: Planes, tick: int) -> None:
-        pose = self.poses[int(tick * self.poses_per_second / self.fps) % len(self.poses)]
+        pose = self.pose(int(tick * self.poses_per_second / self.fps) % self.count)
         top, left = self.place(tick)
         pose.put(planes, top // 2 * 2, left // 2 * 2)
-
-
-class Mirror:
-    """Water: the rows above the horizon, mirrored through a moving table of rows and pulled toward the water's colour.
-
-    Args:
-        stage: the frame.
-        horizon: even first row of water.
-        bottom: even first row below the water.
-        tint: (rows, 3) YUV colour of the water by row.
-        swell: amplitude of the ripples in pixels at the near edge.
-    """
-
-    def __init__(self, stage: Stage, horizon: int, bottom: int, tint: npt.NDArray[np.uint8], swell: float) -> None:
-        rows = bottom - horizon
-        self.horizon, self.bottom, self.fps = horizon, bottom, stage.fps
-        distance = np.arange(rows, dtype=np.int32)
-        squeeze = min(256, max(64, (horizon - 2) * 256 // max(rows, 1)))
-        self.base = horizon - 1 - (distance * squeeze >> 8)
-        near = distance / max(rows, 1)
-        self.amplitude = np.round(stage.unit * swell * (0.12 + near) * 256).astype(np.int32)
-        # Far ripples are closer together: phase grows with the inverse of the distance below the horizon.
-        depth = stage.unit * 0.045
-        self.phase = np.round(9.0 * 1024 * (1.0 - depth / (distance + depth))).astype(np.int32) * 3
-        tint = tint[:rows]
-        self.add = tuple((tint[:: 1 if part == 0 else 2, part] >> 2)[:, None] for part in range(3))
-
-    def draw(self, planes: Planes, tick: int) -> None:
-        turn = tick * 1024 // self.fps
-        wave = SINE[(self.phase - turn) & 1023] + (SINE[(self.phase * 2 + self.phase // 3 - turn * 2) & 1023] >> 1)
-        source = np.clip(self.base + ((self.amplitude * (wave >> 4)) >> 19), 0, self.horizon - 1)
-        half = (source >> 1)[::2]
-        for part, plane in enumerate((planes.y, planes.u, planes.v)):
-            scale = 1 if part == 0 else 2
-            picture = plane[source if part == 0 else half]
-            picture -= picture >> np.uint8(2)
-            picture += self.add[part]
-            plane[self.horizon // scale : self.bottom // scale] = picture
-
-
-class Glints:
-    """Light on moving water: where two wave fields that slide against each other are both high, up to a fixed limit.
-
-    Args:
-        first, second: (rows, width + travel) uint8 wave fields.
-        limit: (rows, width) uint8, at most 60; the brightest a glint may be.
-        top: first row on screen.
-        slide: (rows,) pixels a second by row; nearer rows move faster.
-        fps: frames per second.
-    """
-
-    CEILING = 195
-
-    def __init__(
-        self, first: Plane, second: Plane, limit: Plane, top: int, slide: npt.NDArray[np.float64], fps: int
-    ) -> None:
-        self.limit, self.top = limit, top
-        # A row, because numpy's minimum with a scalar is ten times slower.
-        self.ceiling = np.full(limit.shape[1], self.CEILING, dtype=np.uint8)
-        rows, width = limit.shape
-        stride = first.shape[1]
-        self.windows = tuple(np.lib.stride_tricks.sliding_window_view(f.reshape(-1), width) for f in (first, second))
-        self.starts = np.arange(rows, dtype=np.int64) * stride
-        self.room = stride - width
-        self.slide = np.round(slide * 256 / fps).astype(np.int64)
-
-    def draw(self, planes: Planes, tick: int) -> None:
-        rows = self.limit.shape[0]
-        moved = np.minimum(self.slide * tick >> 8, self.room)
-        light = self.windows[0][self.starts + moved]
-        np.minimum(light, self.windows[1][self.starts + self.room - moved], out=light)
-        np.minimum(light, self.limit, out=light)
-        water = planes.y[self.top : self.top + rows]
-        np.minimum(water, self.ceiling, out=water)
-        np.add(water, light, out=water)
-
-
-class Fall:
-    """Rain or snow: a tile of light that falls over the whole frame, added to luma under a ceiling.
-
-    Args:
-        tile: (tile rows + frame height, frame width + slant room) uint8, repeating every `period` rows.
-        period: rows after which the tile repeats.
-        fall: pixels a second downward.
-        slant: pixels a second sideways.
-        fps: frames per second.
-        ceiling: the brightest the scene may be beneath; ceiling + the tile's maximum stays below 256.
-    """
-
-    def __init__(self, tile: Plane, period: int, fall: float, slant: float, fps: int, ceiling: int) -> None:
-        self.tile, self.period = tile, period
-        self.ceiling = np.full(tile.shape[1], ceiling, dtype=np.uint8)
-        self.fall = round(fall * 256 / fps)
-        self.slant = round(slant * 256 / fps)
-
-    def draw(self, planes: Planes, tick: int) -> None:
-        height, width = planes.y.shape
-        start = -(self.fall * tick >> 8) % self.period
-        shift = (self.slant * tick >> 8) % (self.tile.shape[1] - width)
-        np.minimum(planes.y, self.ceiling[:width], out=planes.y)
-        np.add(planes.y, self.tile[start : start + height, shift : shift + width], out=planes.y)

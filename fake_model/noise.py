@@ -8,6 +8,7 @@ for interpolation, with additions and products alone, which IEEE 754 fixes to th
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -69,36 +70,82 @@ def _axis(length: int, cell: float) -> tuple[npt.NDArray[np.intp], Floats]:
     return index, (part * part * (3.0 - 2.0 * part)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Octave:
+    """One lattice of noise, already spread over the columns.
+
+    Args:
+        upper: (lattice rows, width) values.
+        step: (lattice rows, width) differences to the next lattice row.
+        part: (height,) how far a row is on its way there, smoothed.
+        starts: first pixel row of each lattice row, and the height at the end.
+    """
+
+    upper: Floats
+    step: Floats
+    part: Floats
+    starts: list[int]
+
+
+def _octave(seed: int, height: int, width: int, cell_y: float, cell_x: float, weight: float) -> _Octave:
+    rows, part = _axis(height, cell_y)
+    columns, column_part = _axis(width, cell_x)
+    last = int(rows[-1])
+    grid = (hash_grid(seed, last + 2, int(columns[-1]) + 2) >> np.uint32(16)).astype(np.float32)
+    grid *= np.float32(1.0 / 65535.0)
+    left = np.take(grid, columns, axis=1)
+    across = np.take(grid, columns + 1, axis=1)
+    across -= left
+    across *= column_part
+    across += left
+    across *= np.float32(weight)
+    starts = np.searchsorted(rows, np.arange(last + 2)).tolist()
+    return _Octave(across[:-1], across[1:] - across[:-1], part[:, None], starts)
+
+
+#: Rows that are summed at a time: few enough to stay in a core's cache, which is four times as fast as whole planes.
+_BAND = 16
+
+
+def _summed(octaves: list[_Octave], height: int, width: int, norm: float) -> Floats:
+    """The octaves' sum over `norm`, float32 of shape (height, width)."""
+    total = np.zeros((height, width), dtype=np.float32)
+    scratch = np.empty((_BAND, width), dtype=np.float32)
+    places = [0] * len(octaves)
+    for first in range(0, height, _BAND):
+        last = min(first + _BAND, height)
+        for turn, octave in enumerate(octaves):
+            row = first
+            while row < last:
+                while octave.starts[places[turn] + 1] <= row:
+                    places[turn] += 1
+                place = places[turn]
+                end = min(last, octave.starts[place + 1])
+                layer = scratch[: end - row]
+                np.multiply(octave.step[place], octave.part[row:end], out=layer)
+                layer += octave.upper[place]
+                total[row:end] += layer
+                row = end
+        total[first:last] *= np.float32(1.0 / norm)
+    return total
+
+
 def value_noise(seed: int, height: int, width: int, cell_y: float, cell_x: float) -> Floats:
     """Smooth noise in 0..1, float32 of shape (height, width); cells are in pixels, at least 1."""
-    rows, row_part = _axis(height, cell_y)
-    columns, column_part = _axis(width, cell_x)
-    grid = (hash_grid(seed, int(rows[-1]) + 2, int(columns[-1]) + 2) >> np.uint32(16)).astype(np.float32)
-    grid *= np.float32(1.0 / 65535.0)
-    left = grid[:, columns]
-    across = left + (grid[:, columns + 1] - left) * column_part
-    upper = across[rows]
-    lower = across[rows + 1]
-    lower -= upper
-    lower *= row_part[:, None]
-    upper += lower
-    return upper
+    return _summed([_octave(seed, height, width, cell_y, cell_x, 1.0)], height, width, 1.0)
 
 
 def fbm(seed: int, height: int, width: int, cell_y: float, cell_x: float, octaves: int) -> Floats:
     """Fractal sum of `value_noise`, each octave half as large and half as strong; 0..1, shape (height, width)."""
-    total = np.zeros((height, width), dtype=np.float32)
+    layers = []
     weight, norm = 1.0, 0.0
     for octave in range(octaves):
-        layer = value_noise(mix(seed, octave), height, width, cell_y, cell_x)
-        layer *= np.float32(weight)
-        total += layer
+        layers.append(_octave(mix(seed, octave), height, width, cell_y, cell_x, weight))
         norm += weight
         weight, cell_y, cell_x = weight / 2, cell_y / 2, cell_x / 2
         if max(cell_y, cell_x) < 2:
             break
-    total *= np.float32(1.0 / norm)
-    return total
+    return _summed(layers, height, width, norm)
 
 
 def ridge(seed: int, width: int, cell: float, octaves: int = 6, sharpness: float = 0.5) -> Floats:
@@ -118,16 +165,23 @@ def ridge(seed: int, width: int, cell: float, octaves: int = 6, sharpness: float
 
 
 class Dice:
-    """A counter behind `mix`, for placing things one by one."""
+    """A counter behind `mix`, for placing things one by one; hashed in blocks, because scenes roll it often."""
+
+    _BLOCK = 512
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
+        self._seed = mix(seed)
         self._count = 0
+        self._block: list[int] = []
 
     def unit(self) -> float:
         """A number in [0, 1)."""
+        place = self._count % self._BLOCK
+        if place == 0:
+            numbers = np.arange(self._count + 1, self._count + 1 + self._BLOCK, dtype=np.uint32)
+            self._block = hash32(numbers ^ np.uint32(self._seed)).tolist()
         self._count += 1
-        return mix(self._seed, self._count) / 4294967296.0
+        return self._block[place] / 4294967296.0
 
     def between(self, low: float, high: float) -> float:
         """A number in [low, high)."""

@@ -94,3 +94,9 @@ class Palette:
         planes = np.stack([np.clip(luma, 16, 235), 128 + turned_u, 128 + turned_v], axis=1)
         # Rounding to 1/64 first keeps a last-bit difference between two libm from flipping a level.
         return np.clip(np.floor(np.round(planes * 64) / 64 + 0.5), 16, 240).astype(np.uint8)
+
+
+def look_up(values: Table, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """values[index] for 256 values and an array of any shape; bytes.translate does it four times as fast as numpy."""
+    found = bytearray(index.tobytes().translate(values.tobytes()))
+    return np.frombuffer(found, dtype=np.uint8).reshape(index.shape)

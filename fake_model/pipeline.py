@@ -5,7 +5,6 @@ The words are those of diffusers' pipelines; the arithmetic of the noise is real
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
@@ -19,8 +18,10 @@ from fake_model.denoiser import Denoiser
 from fake_model.elements import Element, Stage
 from fake_model.errors import Interrupted, InvalidInput
 from fake_model.export import POLL_SECONDS, VideoWriter
+from fake_model.forensic import ForensicMark
 from fake_model.noise import mix
 from fake_model.palette import Grade
+from fake_model.reel import Reel, check
 from fake_model.scenes import busyness, paint, palette_for
 from fake_model.scheduler import FlowMatchEulerScheduler
 from fake_model.text_encoder import encode_prompt
@@ -58,7 +59,7 @@ class VideoOutput:
         seconds: length; num_frames is exactly seconds * fps.
         num_frames: frames in the file.
         seed, model, style: as asked for.
-        frames_sha256: hex digest over all raw yuv420p frames, in order.
+        frames_sha256: hex digest over all raw yuv420p frames, in order; None unless asked for.
         bytes: size of the file.
     """
 
@@ -71,42 +72,8 @@ class VideoOutput:
     seed: int
     model: str
     style: str | None
-    frames_sha256: str
+    frames_sha256: str | None
     bytes: int
-
-
-class _Reel:
-    """Marks, hashes and writes what the autoencoder has drawn, and tells who listens."""
-
-    def __init__(
-        self,
-        writer: VideoWriter,
-        autoencoder: Autoencoder,
-        mark: Watermark,
-        num_frames: int,
-        stop: Callable[[], bool],
-        on_frame: Callable[[int, int], None] | None,
-    ) -> None:
-        self.digest = hashlib.sha256()
-        self._writer = writer
-        self._autoencoder = autoencoder
-        self._mark = mark
-        self._num_frames = num_frames
-        self._stop = stop
-        self._on_frame = on_frame
-        self._written = 0
-
-    def show(self, times: int = 1) -> None:
-        """Puts the visible mark on the frame and sends it `times` times."""
-        self._mark.put(self._autoencoder.planes)
-        frame = self._autoencoder.buffer.data
-        for _ in range(times):
-            _check(self._stop)
-            self.digest.update(frame)
-            self._writer.write(frame)
-            self._written += 1
-            if self._on_frame is not None:
-                self._on_frame(self._written, self._num_frames)
 
 
 class VideoPipeline:
@@ -128,6 +95,8 @@ class VideoPipeline:
         guidance_scale: float | None = None,
         watermark: str = "synthetic · leakdrill mock",
         encoder_threads: int = 1,
+        forensic: tuple[int, bytes] | None = None,
+        hash_frames: bool = False,
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
@@ -149,6 +118,8 @@ class VideoPipeline:
             guidance_scale: 0 to 20; how strongly colours follow the prompt. None for the model's own.
             watermark: words of the visible mark, 1 to 80 characters.
             encoder_threads: 1 to 64; changes speed, never the frames.
+            forensic: (payload, key) of the invisible mark, as for `ForensicMark`; None for none.
+            hash_frames: whether to fill `VideoOutput.frames_sha256`; it costs as much time as drawing does.
             callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps":
                 n}).
             on_frame: called after each frame with (frames written, num_frames).
@@ -178,6 +149,7 @@ class VideoPipeline:
         stage = Stage(
             width, height, fps, num_frames - refine_frames, mix(embeds.key, seed), embeds.pace, embeds.backwards
         )
+        hidden = None if forensic is None else _forensic_mark(forensic, width, height)
         mark = Watermark(watermark, width, height)
 
         painting = paint(stage, embeds, palette_for(embeds, grade))
@@ -198,7 +170,7 @@ class VideoPipeline:
             threads=encoder_threads,
             interrupt=stop,
         ) as writer:
-            reel = _Reel(writer, autoencoder, mark, num_frames, stop, on_frame)
+            reel = Reel(writer, autoencoder, hidden, (mark,), num_frames, stop, on_frame, hash_frames=hash_frames)
 
             # 5. Denoise: each step is shown for as many frames as the refinement has room for
             for index, timestep in enumerate(scheduler.timesteps):
@@ -207,7 +179,7 @@ class VideoPipeline:
                 if showing:
                     autoencoder.decode(latents, sigma)
                     reel.show(showing)
-                _check(stop)
+                check(stop)
                 latents = scheduler.step(denoiser(latents, sigma), index, latents)
                 if callback_on_step_end is not None:
                     callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
@@ -218,7 +190,7 @@ class VideoPipeline:
                 reel.show()
             writer.close()
         size_of_frames = (width, height, fps, seconds, num_frames)
-        return VideoOutput(output, *size_of_frames, seed, model, style, reel.digest.hexdigest(), output.stat().st_size)
+        return VideoOutput(output, *size_of_frames, seed, model, style, reel.frames_sha256, output.stat().st_size)
 
     @staticmethod
     def check_inputs(
@@ -263,9 +235,12 @@ def _never() -> bool:
     return False
 
 
-def _check(stop: Callable[[], bool]) -> None:
-    if stop():
-        raise Interrupted("interrupted")
+def _forensic_mark(forensic: tuple[int, bytes], width: int, height: int) -> ForensicMark:
+    try:
+        payload, key = forensic
+        return ForensicMark(payload, key, width, height)
+    except (TypeError, ValueError) as exc:  # InvalidInput is a ValueError; its argument is a part of this one
+        raise InvalidInput("forensic", f"a pair of payload and key ({exc}), or None") from exc
 
 
 def _first_frame(
@@ -299,7 +274,7 @@ def _while_asking(work: Callable[[threading.Event], T], stop: Callable[[], bool]
     try:
         future = executor.submit(work, cancelled)
         while not future.done():
-            _check(stop)
+            check(stop)
             wait([future], POLL_SECONDS)
         return future.result()
     finally:

@@ -30,8 +30,8 @@ class Watermark:
     def __init__(self, text: str, width: int, height: int) -> None:
         plate, ink = _draw(text, width, height)
         rows, columns = plate.shape
-        alpha = np.maximum(plate.astype(np.int64) * 165 // 255, ink.astype(np.int64) * 244 // 255)
-        share = ink.astype(np.int64)
+        alpha = np.maximum(plate.astype(np.int32) * 165 // 255, ink.astype(np.int32) * 244 // 255)
+        share = ink.astype(np.int32)
         luma = 20 + (235 - 20) * share // 255
         self._stamp = Stamp(alpha, (luma, 128, 128))
         margin = max(8, min(width, height) // 40)

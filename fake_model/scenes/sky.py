@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fake_model.elements import Backdrop, Element, Plane, Planes, Stage, Veil
+from fake_model.elements import Drift, Element, Plane, Planes, Sky, Stage
 from fake_model.noise import Dice, Floats, fbm, hash_grid, mix, value_noise
-from fake_model.palette import Palette, Table, blend
+from fake_model.palette import Palette, Table, blend, look_up
 from fake_model.text_encoder import PromptEmbeds
 
 DARK = ("night", "neon", "dusk")
@@ -55,7 +55,9 @@ def sky_table(palette: Palette) -> Table:
     )
 
 
-def paint_sky(stage: Stage, embeds: PromptEmbeds, palette: Palette, horizon: int, light: Light) -> Iterator[Element]:
+def paint_sky(
+    stage: Stage, embeds: PromptEmbeds, palette: Palette, horizon: int, light: Light
+) -> Iterator[Element | None]:
     """The still sky down to the horizon, then its clouds."""
     table = sky_table(palette)
     # Some way below the horizon too: what stands there has an uneven upper edge.
@@ -71,15 +73,16 @@ def paint_sky(stage: Stage, embeds: PromptEmbeds, palette: Palette, horizon: int
     )
     index = np.clip(tone, 0, 255).astype(np.uint8)
     small = np.ascontiguousarray(index[::2, ::2])
-    picture = Planes(np.take(table[:, 0], index), np.take(table[:, 1], small), np.take(table[:, 2], small))
+    picture = Planes(look_up(table[:, 0], index), look_up(table[:, 1], small), look_up(table[:, 2], small))
     if embeds.time in DARK and embeds.weather in ("clear", "clouds"):
         _stars(stage, picture.y, fall, light, 1.0 if embeds.time == "night" else 0.55)
     if light.radius:
         _disc(stage, palette, picture, light)
-    yield Backdrop(picture)
+    yield None
     row_index = np.clip(base, 0, 255).astype(np.uint8)[:horizon]
     cover = {"clear": 0.60, "clouds": 0.46, "rain": 0.36, "snow": 0.42, "fog": 0.50}[embeds.weather]
-    yield _clouds(stage, palette, table[row_index], cover, light)
+    drift = stage.drift(0.022)
+    yield Sky(picture, _clouds(stage, palette, table[row_index], cover, light, drift), drift)
 
 
 def _glow(stage: Stage, rows: int, light: Light, time: str) -> Floats:
@@ -140,14 +143,13 @@ def _disc(stage: Stage, palette: Palette, picture: Planes, light: Light) -> None
         area[...] = np.floor(area + (colour - area) * weight + np.float32(0.5)).astype(np.uint8)
 
 
-def _clouds(stage: Stage, palette: Palette, sky: Table, cover: float, light: Light) -> Veil:
-    """Banks of cloud, lit from the side of the light; stretched and thinned toward the horizon.
+def _clouds(stage: Stage, palette: Palette, sky: Table, cover: float, light: Light, drift: Drift) -> Planes:
+    """Banks of cloud, lit from the side of the light; stretched and thinned toward the horizon; see `Sky`.
 
     Args:
         sky: (rows, 3) the sky's YUV colour by row.
         cover: noise above this is cloud; lower covers more.
     """
-    drift = stage.drift(0.022)
     rows, columns = sky.shape[0] * 9 // 10 // 2 * 2, stage.width + drift.travel
     shape = fbm(mix(stage.seed, 27), rows, columns, stage.unit * 0.17, stage.unit * 0.46, 6)
     edge = np.clip((shape - np.float32(cover - 0.06)) * np.float32(1 / 0.24), 0, 1)
@@ -166,4 +168,4 @@ def _clouds(stage: Stage, palette: Palette, sky: Table, cover: float, light: Lig
     for part in (1, 2):
         own = sky[:rows:2, part].astype(np.float32)[:, None]
         chroma.append(np.rint((np.float32(bright[part]) - own) * half * np.float32(0.8)).astype(np.int8).view(np.uint8))
-    return Veil(Planes(y, chroma[0], chroma[1]), 0, drift)
+    return Planes(y, chroma[0], chroma[1])

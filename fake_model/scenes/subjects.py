@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,7 +23,7 @@ _FEET = {"street": 0.905, "meadow": 0.93, "desert": 0.90, "lake": 0.955, "forest
 
 
 def paint_subject(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator[Element | None]:
-    """The prompt's subject, if it has one; None between poses, so that the painting can be stopped."""
+    """The prompt's subject, if it has one."""
     if embeds.subject is None:
         return
     figure = FIGURES[embeds.subject]
@@ -30,13 +31,12 @@ def paint_subject(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Itera
     scale = stage.unit * size / 100
     riding = embeds.mount is not None and figure.home == "ground"
     table = _table(embeds, palette)
-    poses = []
-    for pose in range(_POSES):
-        poses.append(_pose(figure, scale, pose / _POSES, riding, embeds.backwards, table))
-        yield None
-    rows, columns = poses[0].shape
+    # Poses are drawn when the motion first shows them: the encoder is at work by then, on another core.
+    pose = functools.cache(lambda place: _pose(figure, scale, place / _POSES, riding, embeds.backwards, table))
+    rows, columns = pose(0).shape
     place = _path(stage, embeds, figure, rows, columns, scale)
-    yield Sprite(poses, figure.beat * _POSES * (1.0 if figure.home != "ground" else embeds.pace), stage.fps, place)
+    pace = figure.beat * _POSES * (1.0 if figure.home != "ground" else embeds.pace)
+    yield Sprite(pose, _POSES, pace, stage.fps, place)
 
 
 def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
@@ -69,17 +69,24 @@ def _pose(figure: Figure, scale: float, phase: float, riding: bool, mirrored: bo
     image = image.crop((0, 0, image.width // (2 * finer) * 2 * finer, image.height // (2 * finer) * 2 * finer))
     if mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    thick, step = max(2, round(scale * finer * 1.1)), 2 * finer
+    box = image.getbbox() or (0, 0, step, step)
+    left, top = ((side - thick) // step * step for side in box[:2])
+    left, top = max(left, 0), max(top, 0)
+    # Everything outside the drawing is air, which costs as much per pixel as the drawing does.
+    shape = image.height // finer, image.width // finer
+    image = image.crop((left, top, -(-box[2] // step) * step, -(-box[3] // step) * step))
     tones = np.array(image)
-    _light_rim(tones, max(2, round(scale * finer * 1.1)), -1 if mirrored else 1)
+    _light_rim(tones, thick, -1 if mirrored else 1)
     image = Image.fromarray(tones)
-    cover = np.asarray(image.point([0] + [255] * 255).reduce(finer)).astype(np.int64)
+    cover = np.asarray(image.point([0] + [255] * 255).reduce(finer)).astype(np.int32)
     colour = []
     for part in range(3):
-        total = np.asarray(image.point([0, *table[1:, part].tolist()]).reduce(finer)).astype(np.int64)
+        total = np.asarray(image.point([0, *table[1:, part].tolist()]).reduce(finer)).astype(np.int32)
         mean = np.minimum(total * 255 // np.maximum(cover, 1), 255)
         # Chroma is taken from every second pixel: filling the empty ones keeps the colour of edges.
         colour.append(np.where(cover == 0, int(table[BODY, part]), mean))
-    return Stamp(cover * 256 // 255, colour)
+    return Stamp(cover * 256 // 255, colour, (top // finer, left // finer), shape)
 
 
 def _light_rim(tones: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], thick: int, side: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fake_model.elements import Cutout, Drift, Element, Mirror, Stage
+from fake_model.effects import Mirror
+from fake_model.elements import Cutout, Drift, Element, Stage
 from fake_model.noise import Dice, fbm, mix
 from fake_model.palette import RGB, Palette, Table, blend
 from fake_model.scenes.sky import DARK, paint_sky, place_light

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
-from fake_model.elements import Cutout, Element, Glints, Mirror, Plane, Stage
+from fake_model.effects import Glints, Mirror
+from fake_model.elements import Cutout, Element, Plane, Stage
 from fake_model.noise import Floats, fbm, hash_grid, mix, ridge
 from fake_model.palette import Palette, blend
 from fake_model.scenes.silhouettes import FIGURES
@@ -94,18 +96,19 @@ def _wave_field(
     seed: int, rows: int, width: int, cell: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     band: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
 ) -> Plane:  # fmt: skip
-    """Noise whose cells have a width per row and share a lattice row per band, sharpened to dashes of 0..60."""
+    """Noise whose cells have a height and a width per band of rows, sharpened to dashes of 0..60."""
     lattice = (hash_grid(seed, int(band[-1]) + 1, int(width / float(cell[0])) + 3) >> np.uint32(24)).astype(np.float32)
     out = np.empty((rows, width), dtype=np.uint8)
     columns = np.arange(width, dtype=np.float32)
-    for row in range(rows):
-        position = columns * np.float32(1.0 / cell[row])
+    starts = [*np.flatnonzero(np.diff(band, prepend=-1)).tolist(), rows]
+    for first, last in itertools.pairwise(starts):
+        position = columns * np.float32(1.0 / cell[first])
         index = position.astype(np.intp)
         part = position - index.astype(np.float32)
-        source = lattice[band[row]]
+        source = lattice[band[first]]
         left = source[index]
         value: Floats = left + (source[index + 1] - left) * part * part * (np.float32(3) - np.float32(2) * part)
-        out[row] = np.clip((value - np.float32(112)) * np.float32(0.62), 0, 60)
+        out[first:last] = np.clip((value - np.float32(112)) * np.float32(0.62), 0, 60).astype(np.uint8)
     return out
 
 

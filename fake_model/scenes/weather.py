@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fake_model.elements import Element, Fall, Stage
+from fake_model.effects import Fall, Tile
+from fake_model.elements import Element, Stage
 from fake_model.noise import Dice, mix
 from fake_model.palette import Palette
 from fake_model.text_encoder import PromptEmbeds
@@ -17,8 +18,8 @@ def paint_weather(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Itera
     """Two depths of rain or snow where the prompt has them."""
     if embeds.composition == "space" or embeds.weather not in ("rain", "snow"):
         return
-    for depth in range(2):
-        yield _rain(stage, depth) if embeds.weather == "rain" else _snow(stage, depth)
+    draw, ceiling = (_rain, 205) if embeds.weather == "rain" else (_snow, 190)
+    yield Fall((draw(stage, 0), draw(stage, 1)), stage, ceiling)
 
 
 def _tile(stage: Stage, slant_room: int) -> tuple[Image.Image, int]:
@@ -31,7 +32,7 @@ def _wrapped(image: Image.Image, rows: int) -> np.ndarray[tuple[int, ...], np.dt
     return np.ascontiguousarray(np.concatenate([tile, tile[:rows]]))
 
 
-def _rain(stage: Stage, depth: int) -> Fall:
+def _rain(stage: Stage, depth: int) -> Tile:
     """Streaks, longer and brighter in the nearer depth; few and dim, because fine bright lines cost bitrate."""
     room = stage.width // 8
     image, period = _tile(stage, room)
@@ -47,10 +48,10 @@ def _rain(stage: Stage, depth: int) -> Fall:
         for turn in (0, -period):
             pen.line((x, y + turn, x + reach // 7, y + turn + reach), fill=shade, width=width)
     fall = stage.unit * (1.5, 2.1)[depth]
-    return Fall(_wrapped(image, stage.height), period, fall, 0.0, stage.fps, ceiling=205)
+    return Tile(_wrapped(image, stage.height), period, fall, 0.0)
 
 
-def _snow(stage: Stage, depth: int) -> Fall:
+def _snow(stage: Stage, depth: int) -> Tile:
     """Flakes with soft edges."""
     room = stage.width // 3
     image, period = _tile(stage, room)
@@ -66,11 +67,4 @@ def _snow(stage: Stage, depth: int) -> Fall:
             for share, part in ((1.0, 0.55), (0.62, 1.0)):
                 reach = size * share
                 pen.ellipse((x - reach, y + turn - reach, x + reach, y + turn + reach), fill=int(light * part))
-    return Fall(
-        _wrapped(image, stage.height),
-        period,
-        stage.unit * (0.10, 0.19)[depth],
-        stage.unit * 0.03,
-        stage.fps,
-        ceiling=190,
-    )
+    return Tile(_wrapped(image, stage.height), period, stage.unit * (0.10, 0.19)[depth], stage.unit * 0.03)

@@ -38,6 +38,7 @@ Render = Callable[..., VideoOutput]
         ("num_inference_steps", 0), ("num_inference_steps", 101), ("num_inference_steps", 1.5),
         ("guidance_scale", -0.1), ("guidance_scale", 20.5), ("guidance_scale", "7"), ("guidance_scale", float("nan")),
         ("watermark", ""), ("watermark", " "), ("watermark", "x" * 81), ("watermark", None),
+        ("forensic", 5), ("forensic", (1,)), ("forensic", (-1, b"k" * 16)), ("forensic", (1, b"short")),
         ("encoder_threads", 0), ("encoder_threads", 65),
         ("output", pathlib.Path("/nowhere/at/all/clip.mp4")), ("output", "clip.mp4"), ("output", pathlib.Path("/")),
     ],

@@ -1,0 +1,75 @@
+"""What happens to a frame between the drawing and the encoder: marks, digest, writing, and telling who listens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from fake_model.autoencoder import Autoencoder
+from fake_model.errors import Interrupted
+from fake_model.export import VideoWriter
+from fake_model.forensic import ForensicMark
+from fake_model.watermark import Watermark
+
+
+class Reel:
+    """Marks and writes what the autoencoder has drawn.
+
+    Args:
+        forensic: the invisible mark, put on every frame first.
+        marks: put on every frame after it, in this order.
+        num_frames: frames of the clip.
+        stop: asked before every frame.
+        on_frame: told (frames written, num_frames) after every frame.
+        hash_frames: whether to keep a digest of the frames.
+    """
+
+    def __init__(
+        self,
+        writer: VideoWriter,
+        autoencoder: Autoencoder,
+        forensic: ForensicMark | None,
+        marks: Sequence[Watermark],
+        num_frames: int,
+        stop: Callable[[], bool],
+        on_frame: Callable[[int, int], None] | None,
+        *,
+        hash_frames: bool,
+    ) -> None:
+        self._digest = hashlib.sha256() if hash_frames else None
+        self._writer = writer
+        self._autoencoder = autoencoder
+        self._forensic = forensic
+        self._marks = marks
+        self._num_frames = num_frames
+        self._stop = stop
+        self._on_frame = on_frame
+        self._written = 0
+
+    @property
+    def frames_sha256(self) -> str | None:
+        """Hex digest over the raw frames so far."""
+        return None if self._digest is None else self._digest.hexdigest()
+
+    def show(self, times: int = 1) -> None:
+        """Put the marks on the drawn frame and send it `times` times."""
+        planes = self._autoencoder.planes
+        if self._forensic is not None:
+            self._forensic.put(planes.y)
+        for mark in self._marks:
+            mark.put(planes)
+        frame = self._autoencoder.buffer.data
+        for _ in range(times):
+            check(self._stop)
+            if self._digest is not None:
+                self._digest.update(frame)
+            self._writer.write(frame)
+            self._written += 1
+            if self._on_frame is not None:
+                self._on_frame(self._written, self._num_frames)
+
+
+def check(stop: Callable[[], bool]) -> None:
+    """Raise `Interrupted` if `stop` says so."""
+    if stop():
+        raise Interrupted("interrupted")
