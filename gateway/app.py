@@ -14,6 +14,7 @@ from gateway.clock import Clock
 from gateway.control import events as control_events
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
+from gateway.control import trace as control_trace
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.oauth import endpoints as oauth
@@ -72,7 +73,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    larger = {"/control/trace": settings.max_clip_bytes}
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
     routers = (
         health,
@@ -82,6 +84,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         control_state.router,
         control_tokens.router,
         control_events.router,
+        control_trace.router,
     )
     for router in routers:
         app.include_router(router)

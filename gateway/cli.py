@@ -24,6 +24,7 @@ COMMANDS = {
     "page": ("gateway.commands.serve", "Run the page alone."),
     "tokens": ("gateway.commands.tokens", "Issue, list, show, revoke and restore tokens."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
+    "trace": ("gateway.commands.trace", "Find the job and the token behind a clip."),
     "render": ("gateway.commands.render", "Render one clip without a gateway."),
 }
 

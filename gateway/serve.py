@@ -78,16 +78,19 @@ def run_gateway(settings: Settings) -> None:
 
 def run_worker(settings: Settings, slots: int) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
+    from gateway.jobs.rendering import Renderer
     from gateway.jobs.worker import WorkerProcess
     from gateway.store import open_sqlite
+    from gateway.tokens.keys import load_keyring
 
     prepare_data(settings)
     configure_logging(settings.log_level)
     die_with_parent()
+    renderer = Renderer(settings, load_keyring(settings).marks)
 
     async def work() -> None:
         store = open_sqlite(settings.database_path)
-        worker = WorkerProcess(settings, store, SystemClock(), slots=slots)
+        worker = WorkerProcess(settings, store, SystemClock(), renderer, slots=slots)
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, worker.stop)

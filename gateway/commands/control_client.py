@@ -37,6 +37,11 @@ class ControlClient:
         """Posts JSON."""
         return self._call("POST", path, json=body)
 
+    def send_file(self, path: str, file: Path) -> Any:
+        """Posts a file as the body."""
+        with file.open("rb") as content:
+            return self._call("POST", path, content=content, headers={"Content-Type": "video/mp4"})
+
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """Changes part of a thing."""
         return self._call("PATCH", path, json=body)

@@ -13,6 +13,7 @@ from gateway.exercise import Phase
 from gateway.revocations import Revocation
 from gateway.revocations.service import Selector
 from gateway.tokens import Token
+from gateway.traces.service import Finding
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@/+-]*$")]
 Scope = Literal["videos:read", "videos:write"]
@@ -215,6 +216,48 @@ class EventPage(BaseModel):
 
     data: list[EventInfo]
     has_more: bool
+
+
+class TracedJobInfo(BaseModel):
+    """The job that a clip's mark names, and its token; `state` is the token's, null once forgotten."""
+
+    video: str
+    queued_at: float
+    accessor: str
+    principal: str | None
+    cohort: str | None
+    state: str | None
+
+
+class TraceAnswer(BaseModel):
+    """What a clip says of its origin. `verdict` is `traced`, `unknown`, or `unknown_job` where the mark is ours but the
+    job is not in this list; `confidence` is 0 to 1; `provenance` is what its manifest says, or that it has none."""
+
+    verdict: Literal["traced", "unknown", "unknown_job"]
+    reference: str | None
+    confidence: float
+    score: float
+    frames: int
+    reason: str
+    job: TracedJobInfo | None
+    provenance: dict[str, Any]
+
+    @classmethod
+    def of(cls, finding: Finding) -> TraceAnswer:
+        """The finding as it is told."""
+        verdict: Literal["traced", "unknown", "unknown_job"] = "unknown"
+        if finding.reference is not None:
+            verdict = "traced" if finding.job else "unknown_job"
+        return cls(
+            verdict=verdict,
+            reference=finding.reference,
+            confidence=finding.confidence,
+            score=finding.score,
+            frames=finding.frames,
+            reason=finding.reason,
+            job=TracedJobInfo(**vars(finding.job)) if finding.job else None,
+            provenance=dict(finding.provenance),
+        )
 
 
 class SetPhase(Body):

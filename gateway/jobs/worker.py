@@ -21,7 +21,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.jobs import lifecycle
 from gateway.jobs.lifecycle import Held
-from gateway.jobs.rendering import produce
+from gateway.jobs.rendering import Renderer, Watch
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.jobs import Job
@@ -52,11 +52,12 @@ class _Render:
 class WorkerProcess:
     """`slots` renders at a time. `stop()` once: finish what runs, claim no more. Twice: give it back and leave."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, *, slots: int = 1) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock, renderer: Renderer, *, slots: int = 1) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._settings = settings
         self._store = store
         self._clock = clock
+        self._renderer = renderer
         self._slots = slots
         self._renders: dict[str, _Render] = {}
         self._draining = asyncio.Event()
@@ -124,11 +125,13 @@ class WorkerProcess:
             await self._let_go(job)
         except PipelineError as exc:
             log.error("action=render_failed worker=%s job=%s reason=%s", self.name, job.id, exc)
+            output.unlink(missing_ok=True)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=str(exc), now=self._clock.now()
             )
         except Exception:
             log.exception("action=render_broke worker=%s job=%s", self.name, job.id)
+            output.unlink(missing_ok=True)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=BROKE, now=self._clock.now()
             )
@@ -172,14 +175,7 @@ class WorkerProcess:
         def on_frame(done: int, total: int) -> None:
             render.progress = min(99, done * 100 // total)
 
-        return produce(
-            self._settings,
-            render.job.request,
-            output,
-            on_step=on_step,
-            on_frame=on_frame,
-            interrupt=render.interrupted.is_set,
-        )
+        return self._renderer.produce(render.job, output, Watch(on_step, on_frame, render.interrupted.is_set))
 
     async def _guard(self) -> None:
         while True:

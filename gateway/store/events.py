@@ -50,6 +50,24 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
     return [_event(row) for row in rows]
 
 
+def first_of_job(tx: Connection, prefix: str) -> Event | None:
+    """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
+    row = tx.fetch_one(
+        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, :length) = :prefix ORDER BY seq LIMIT 1",
+        {"prefix": prefix, "length": len(prefix)},
+    )
+    return _event(row) if row else None
+
+
+def first_of_token(tx: Connection, accessor: str) -> Event | None:
+    """How the token was issued."""
+    row = tx.fetch_one(
+        "SELECT * FROM events WHERE kind = 'token.issued' AND accessor = :accessor ORDER BY seq LIMIT 1",
+        {"accessor": accessor},
+    )
+    return _event(row) if row else None
+
+
 def last_seq(tx: Connection) -> int:
     """The number of the newest event, 0 where there is none."""
     row = tx.fetch_one("SELECT max(seq) AS seq FROM events")

@@ -66,6 +66,16 @@ class Job:
         return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
+def reference_of(id: str) -> int:
+    """The 64 bits by which a clip names its job: the first half of the id's random part."""
+    return int(id.removeprefix("video_")[:16], 16)
+
+
+def reference_text(reference: int) -> str:
+    """The same as it stands in the id."""
+    return f"{reference:016x}"
+
+
 @dataclass(frozen=True)
 class QueueCounts:
     """`waiting` and `running` jobs."""

@@ -23,6 +23,7 @@ class Keyring:
 
     tokens: bytes
     links: bytes
+    marks: bytes
     admin: str
 
     def is_admin(self, bearer: str) -> bool:
@@ -34,7 +35,9 @@ def load_keyring(settings: Settings) -> Keyring:
     """Reads the secrets, creating each file at the first start; raises OperatorError where that cannot be done."""
     root = settings.secret_key or _kept(settings.data / KEY_FILE, lambda: secrets.token_hex(32))
     admin = settings.admin_token or _kept(settings.data / ADMIN_FILE, lambda: f"lda_{secrets.token_urlsafe(32)}")
-    return Keyring(tokens=_derive(root, b"tokens"), links=_derive(root, b"links"), admin=admin)
+    return Keyring(
+        tokens=_derive(root, b"tokens"), links=_derive(root, b"links"), marks=_derive(root, b"marks"), admin=admin
+    )
 
 
 def _derive(root: str, use: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,16 +39,18 @@ class BodyLimit:
     FastAPI's own `max_body_size` answers a declared length in plain text, which clients cannot read.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger  # by path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        too_large = PayloadTooLarge(f"The body is longer than {self._limit} bytes, the most that is read here.")
+        limit = self._larger.get(scope["path"], self._limit)
+        too_large = PayloadTooLarge(f"The body is longer than {limit} bytes, the most that is read here.")
         seen = 0
 
         async def counted() -> Message:
@@ -55,11 +58,11 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._limit:
+                if seen > limit:
                     raise too_large
             return message
 
-        if declared.isdigit() and int(declared) > self._limit:
+        if declared.isdigit() and int(declared) > limit:
             await answer(too_large)(scope, receive, send)
             return
         await self._app(scope, counted, send)

@@ -114,5 +114,5 @@ def test_a_bad_setting_names_its_variable(tmp_path: Path) -> None:
 def test_help_and_version_answer(tmp_path: Path) -> None:
     assert "leakdrill, version" in leakdrill("--version", cwd=tmp_path).stdout
     assert "replay November 2024" in " ".join(leakdrill("--help", cwd=tmp_path).stdout.split())
-    for command in ("demo", "up", "gateway", "worker", "page", "tokens", "drill", "render"):
+    for command in ("demo", "up", "gateway", "worker", "page", "tokens", "drill", "trace", "render"):
         assert leakdrill(command, "--help", cwd=tmp_path).returncode == 0

@@ -41,6 +41,7 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(desk: Desk) -> None:
         ("/control/clock", "DELETE"),
         ("/control/broadcast", "PUT"),
         ("/control/reset", "POST"),
+        ("/control/trace", "POST"),
         ("/oauth/introspect", "POST"),
     ],
 )

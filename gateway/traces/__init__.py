@@ -1,0 +1,1 @@
+"""From a clip found in the wild back to the job and the token that made it."""
