@@ -19,25 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import imageio_ffmpeg
 import numpy as np
 
-from fake_model.autoencoder import Autoencoder
-from fake_model.denoiser import Denoiser
-from fake_model.elements import Stage
-from fake_model.export import VideoWriter
+from fake_model import VideoPipeline
 from fake_model.forensic import ForensicMark
-from fake_model.noise import mix
-from fake_model.palette import Grade
-from fake_model.scenes import busyness, paint, palette_for
-from fake_model.scheduler import FlowMatchEulerScheduler
+from fake_model.scenes import busyness
 from fake_model.text_encoder import encode_prompt
 from fake_model.trace import average, find
 from fake_model.variants import variant
-from fake_model.watermark import Watermark
 
 FPS = 30
 
@@ -136,49 +129,17 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
 
-def frames(clip: Clip, mark: ForensicMark | None) -> Iterator[memoryview]:
-    """The clip's frames as the pipeline makes them, with the forensic mark below the visible one."""
-    width, height = clip.sides
-    chosen, embeds = variant(clip.model), encode_prompt(clip.prompt)
-    total = clip.seconds * FPS
-    refining = min(round(chosen.refine_seconds * FPS), total * 2 // 5)
-    stage = Stage(width, height, FPS, total - refining, mix(embeds.key, 0), embeds.pace, embeds.backwards)
-    visible = Watermark("synthetic · leakdrill mock", width, height)
-    elements = [element for element in paint(stage, embeds, palette_for(embeds, Grade())) if element is not None]
-    autoencoder = Autoencoder(width, height, elements)
-    autoencoder.render(0)
-    denoiser = Denoiser(autoencoder.encode())
-    scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
-    scheduler.set_timesteps(chosen.num_inference_steps)
-    latents = autoencoder.noise(stage.seed)
-
-    def finished() -> memoryview:
-        if mark is not None:
-            mark.put(autoencoder.planes.y)
-        visible.put(autoencoder.planes)
-        return autoencoder.buffer.data
-
-    step = 0
-    for frame in range(refining):
-        wanted = frame * chosen.num_inference_steps // refining
-        while step < wanted:
-            latents = scheduler.step(denoiser(latents, scheduler.sigmas[step]), step, latents)
-            step += 1
-        autoencoder.decode(latents, scheduler.sigmas[step])
-        yield finished()
-    for tick in range(total - refining):
-        autoencoder.render(tick)
-        yield finished()
-
-
-def render(clip: Clip, mark: ForensicMark | None, output: pathlib.Path) -> None:
-    width, height = clip.sides
-    with VideoWriter(
-        output, width=width, height=height, fps=FPS, qp=clip.qp, threads=1, interrupt=lambda: False
-    ) as writer:
-        for frame in frames(clip, mark):
-            writer.write(frame)
-        writer.close()
+def render(clip: Clip, key: bytes | None, output: pathlib.Path) -> None:
+    """Make the clip with the pipeline, marked under a key or not at all."""
+    VideoPipeline()(
+        clip.prompt,
+        output=output,
+        size=clip.size,
+        seconds=clip.seconds,
+        fps=FPS,
+        model=clip.model,
+        forensic=None if key is None else (clip.payload, key),
+    )
 
 
 def attacked(source: pathlib.Path, attack: Attack | None, output: pathlib.Path) -> pathlib.Path:
@@ -203,7 +164,7 @@ def run(
     for clip in clips:
         source = folder / "clip.mp4"
         own = key_of("own " + clip.prompt)
-        render(clip, ForensicMark(clip.payload, own, *clip.sides, qp=clip.qp) if marked else None, source)
+        render(clip, own if marked else None, source)
         for name in names:
             tally = tallies[name]
             path = attacked(source, ATTACKS[name], folder / "attacked.mp4")
