@@ -30,7 +30,7 @@ import numpy as np
 
 from fake_model import Interrupted, VideoPipeline
 from fake_model.elements import Planes
-from fake_model.export import ffmpeg_command
+from fake_model.export import EncoderSettings, ffmpeg_command
 from fake_model.forensic import ForensicMark
 from fake_model.scenes import busyness
 from fake_model.text_encoder import encode_prompt
@@ -100,7 +100,7 @@ def render(case: Case) -> None:
 
 def encode_only(case: Case) -> None:
     qp = variant(case.model).qp + busyness(encode_prompt(case.prompt))
-    command = ffmpeg_command(*case.shape, FPS, qp, case.threads, case.folder / "encoded.mp4")
+    command = ffmpeg_command(EncoderSettings(*case.shape, FPS, qp, case.threads), case.folder / "encoded.mp4")
     with (case.folder / "frames.yuv").open("rb") as frames:
         subprocess.run(command, stdin=frames, check=True)
 
@@ -213,11 +213,11 @@ def main() -> None:
         print(f"{'prompt':34} {'model':8} {'size':9} {heads}")
         cases = [Case(*row, options.seconds, options.threads, folder) for row in rows]
         owns = [measure(case, rounds) for case in cases]
+        python, child = peak_megabytes(prompts[0], folder, options.seconds)
+        print(f"peak memory at {SIZES[0]}: Python {python:.0f} MiB, ffmpeg {child:.0f} MiB")
         usual = usual_seconds(folder, options.seconds)
         scaled = f"scaled from {USUAL_FRAMES} frames"
         print(f"float RGB through imageio_ffmpeg's defaults: {usual:.1f} s ({scaled}), {usual / owns[0]:.1f} renders")
-        python, child = peak_megabytes(prompts[0], folder, options.seconds)
-        print(f"peak memory at {SIZES[0]}: Python {python:.0f} MiB, ffmpeg {child:.0f} MiB")
         measure_aborts(12 if options.quick else 60, folder)
 
 

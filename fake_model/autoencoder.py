@@ -51,20 +51,24 @@ class Autoencoder:
             element.draw(self.planes, tick)
 
     def encode(self) -> Latents:
-        """Latents of the frame in the buffer, float32 of shape `latent_shape`; keeps its fine detail for `decode`."""
-        means, details = [], []
-        for plane, grain in self._grains():
-            mean = _block_mean(plane, grain)
+        """Latents of the scene's frame in the buffer; keeps its fine detail for `decode`."""
+        means, details = self._means(), []
+        for (plane, grain), mean in zip(self._grains(), means, strict=True):
             rough = _widened(mean, grain)[:, : plane.shape[1]]
             detail = plane.astype(np.int16)
             for offset in range(grain):
                 rows = detail[offset::grain]
                 rows -= rough[: rows.shape[0]]
             details.append(detail)
-            means.append(mean)
         self._details = tuple(details)
-        latents: Latents = (np.stack(means).astype(np.float32) - np.float32(128)) * np.float32(1 / _SCALE)
-        return latents
+        return _latents(means)
+
+    def latents(self) -> Latents:
+        """Latents of whatever is in the buffer, float32 of shape `latent_shape`."""
+        return _latents(self._means())
+
+    def _means(self) -> list[npt.NDArray[np.int16]]:
+        return [_block_mean(plane, grain) for plane, grain in self._grains()]
 
     def noise(self, seed: int) -> Latents:
         """Starting latents, about N(0, 1) for luma and weaker for chroma, float32 of shape `latent_shape`."""
@@ -91,6 +95,11 @@ class Autoencoder:
     def _grains(self) -> tuple[tuple[Plane, int], ...]:
         grain = self.vae_scale_factor_spatial
         return (self.planes.y, grain), (self.planes.u, grain // 2), (self.planes.v, grain // 2)
+
+
+def _latents(means: list[npt.NDArray[np.int16]]) -> Latents:
+    latents: Latents = (np.stack(means).astype(np.float32) - np.float32(128)) * np.float32(1 / _SCALE)
+    return latents
 
 
 def _block_mean(plane: Plane, grain: int) -> npt.NDArray[np.int16]:

@@ -73,13 +73,13 @@ class Glints:
         limit: (rows, width) uint8, at most 60; the brightest a glint may be.
         top: first row on screen.
         slide: (rows,) pixels a second by row; nearer rows move faster.
-        fps: frames per second.
+        stage: the frame.
     """
 
     CEILING = 195
 
     def __init__(
-        self, first: Plane, second: Plane, limit: Plane, top: int, slide: npt.NDArray[np.float64], fps: int
+        self, first: Plane, second: Plane, limit: Plane, top: int, slide: npt.NDArray[np.float64], stage: Stage
     ) -> None:
         self.limit, self.top = limit, top
         # A row, because numpy's minimum with a scalar is ten times slower.
@@ -89,7 +89,8 @@ class Glints:
         self.windows = tuple(np.lib.stride_tricks.sliding_window_view(f.reshape(-1), width) for f in (first, second))
         self.starts = np.arange(rows, dtype=np.int64) * stride
         self.room = stride - width
-        self.slide = np.round(slide * 256 / fps).astype(np.int64)
+        self.stage = stage
+        self.slide = np.round(slide * 256 / stage.fps).astype(np.int64)
 
     def trim(self, floor: int) -> int:
         rows = max(0, floor - self.top)
@@ -98,7 +99,7 @@ class Glints:
 
     def draw(self, planes: Planes, tick: int) -> None:
         rows = self.limit.shape[0]
-        moved = np.minimum(self.slide * tick >> 8, self.room)
+        moved = np.minimum(self.slide * self.stage.camera(tick) >> 16, self.room)
         light = self.windows[0][self.starts + moved]
         np.minimum(light, self.windows[1][self.starts + self.room - moved], out=light)
         np.minimum(light, self.limit, out=light)

@@ -61,25 +61,28 @@ def trim_hidden(elements: Sequence[Element], height: int) -> None:
 
 @dataclass(frozen=True)
 class Drift:
-    """A pan that starts softly and then keeps its pace.
+    """A pan.
 
     Args:
         speed: 1/256 pixel per frame.
-        ease: frames until full pace.
+        stage: whose camera it follows.
         travel: the largest offset, in pixels; the canvas is that much wider than the frame.
         backwards: run from `travel` to 0.
     """
 
     speed: int
-    ease: int
+    stage: Stage
     travel: int
     backwards: bool
 
     def at(self, tick: int) -> int:
         """Offset in pixels at a frame, 0..travel."""
-        eased = tick * tick * 128 // self.ease if tick < self.ease else tick * 256 - self.ease * 128
-        moved = min((self.speed * eased) >> 16, self.travel)
+        moved = min((self.speed * self.stage.camera(tick)) >> 16, self.travel)
         return self.travel - moved if self.backwards else moved
+
+
+#: Seconds until the camera turns back. Fixed, so that a prompt's scene does not depend on how long the clip is.
+TURN_SECONDS = 8
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,6 @@ class Stage:
     Args:
         width, height: pixels, even.
         fps: frames per second.
-        frames: frames of motion.
         seed: 32-bit number that every choice of the painters derives from.
         pace: factor on all speeds.
         backwards: pan to the left.
@@ -98,7 +100,6 @@ class Stage:
     width: int
     height: int
     fps: int
-    frames: int
     seed: int
     pace: float = 1.0
     backwards: bool = False
@@ -116,12 +117,23 @@ class Stage:
         """A length as a share of the unit."""
         return max(least, round(self.unit * share))
 
+    def camera(self, tick: int) -> int:
+        """How far the camera has come, in 1/256 frames at full pace: there and back, softly at both ends."""
+        span, ease = self.fps * TURN_SECONDS, max(1, self.fps * 4 // 5)
+        tick %= 2 * span
+        tick = min(tick, 2 * span - tick)
+        if tick < ease:
+            return tick * tick * 128 // ease
+        if span - tick < ease:
+            return (span - ease) * 256 - (span - tick) ** 2 * 128 // ease
+        return tick * 256 - ease * 128
+
     def drift(self, rate: float) -> Drift:
         """A pan of `rate` units a second at full pace."""
         speed = round(self.unit * rate * self.pace * 256 / self.fps)
         # Even, so that the canvas has whole chroma samples.
-        travel = ((speed * self.frames >> 8) + 3) // 2 * 2
-        return Drift(speed, max(1, self.fps * 4 // 5), travel, self.backwards)
+        travel = ((speed * self.camera(self.fps * TURN_SECONDS) >> 16) + 3) // 2 * 2
+        return Drift(speed, self, travel, self.backwards)
 
 
 class Backdrop:

@@ -9,6 +9,7 @@ the same file whatever the number of threads.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import pathlib
 import select
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
 
@@ -28,15 +30,47 @@ from fake_model.errors import EncoderError, Interrupted
 POLL_SECONDS = 0.02
 
 
-def ffmpeg_command(width: int, height: int, fps: int, qp: int, threads: int, output: pathlib.Path) -> list[str]:
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What ffmpeg is told.
+
+    Args:
+        width, height: frame size in pixels.
+        fps: frames per second.
+        qp: constant quantiser.
+        threads: of the encoder.
+        created_at: creation time in Unix seconds, or None for none.
+        comment: the file's comment.
+    """
+
+    width: int
+    height: int
+    fps: int
+    qp: int
+    threads: int
+    created_at: float | None = None
+    comment: str = ""
+
+    def metadata(self) -> list[str]:
+        """Options for the file's tags. The prompt is none of them: people paste secrets into prompts."""
+        tags = ["-metadata", "title=Synthetic clip", "-metadata", f"comment={self.comment}"]
+        if self.created_at is not None:
+            moment = datetime.datetime.fromtimestamp(int(self.created_at), datetime.UTC)
+            tags += ["-metadata", f"creation_time={moment:%Y-%m-%dT%H:%M:%SZ}"]
+        return tags
+
+
+def ffmpeg_command(settings: EncoderSettings, output: pathlib.Path) -> list[str]:
     """The encoder's argument list: raw yuv420p on stdin, a fast-start MP4 at `output`."""
+    fps, size = settings.fps, f"{settings.width}x{settings.height}"
     colour = "colorprim=bt709:transfer=bt709:colormatrix=bt709:fullrange=off"
-    source = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"]
-    codec = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-qp", str(qp), "-g", str(fps * 2)]
+    source = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", str(fps), "-i", "pipe:0"]
+    codec = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-qp", str(settings.qp), "-g", str(fps * 2)]
     exact = ["-bsf:v", "filter_units=remove_types=6", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
     return [
         imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *source, *codec,
-        "-threads", str(threads), "-x264-params", colour, *exact, "-movflags", "+faststart", "-f", "mp4", str(output),
+        "-threads", str(settings.threads), "-x264-params", colour, *exact, *settings.metadata(),
+        "-movflags", "+faststart", "-f", "mp4", str(output),
     ]  # fmt: skip
 
 
@@ -48,6 +82,7 @@ class VideoWriter:
 
     Args:
         output: final path; its folder exists.
+        width, height, fps, qp, threads, created_at, comment: as for `EncoderSettings`.
         interrupt: asked while ffmpeg makes the writer wait; True raises `Interrupted`.
 
     Raises:
@@ -64,18 +99,21 @@ class VideoWriter:
         qp: int,
         threads: int,
         interrupt: Callable[[], bool],
+        created_at: float | None = None,
+        comment: str = "",
     ) -> None:
         self._output = output
         self._interrupt = interrupt
         self._partial = output.with_name(f".{output.name[:80]}.{uuid.uuid4().hex[:12]}.part")
         # A file and not a pipe: nobody has to drain it while frames are written.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        command = ffmpeg_command(width, height, fps, qp, threads, self._partial)
         try:
+            settings = EncoderSettings(width, height, fps, qp, threads, created_at, comment)
+            command = ffmpeg_command(settings, self._partial)
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._stderr
             )
-        except OSError as exc:
+        except (OSError, RuntimeError) as exc:  # imageio-ffmpeg raises RuntimeError where it finds no ffmpeg
             self._stderr.close()
             raise EncoderError(f"ffmpeg could not be started: {exc}") from exc
         assert self._process.stdin is not None

@@ -13,36 +13,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from PIL import Image
+
 from fake_model.autoencoder import Autoencoder
 from fake_model.denoiser import Denoiser
 from fake_model.elements import Element, Stage
 from fake_model.errors import Interrupted, InvalidInput
 from fake_model.export import POLL_SECONDS, VideoWriter
 from fake_model.forensic import ForensicMark
+from fake_model.inputs import MODELS, SIZES, STYLES, check_inputs
 from fake_model.noise import mix
 from fake_model.palette import Grade
 from fake_model.reel import Reel, check
+from fake_model.refine import Refinement
 from fake_model.scenes import busyness, paint, palette_for
 from fake_model.scheduler import FlowMatchEulerScheduler
+from fake_model.start import first_picture
+from fake_model.stills import Preview, Stills
 from fake_model.text_encoder import encode_prompt
-from fake_model.variants import Variant, document, models, styles, variant
-from fake_model.watermark import Watermark
+from fake_model.variants import Variant, document, variant
+from fake_model.watermark import Label, Watermark
 
-SIZES: tuple[str, ...] = (
-    "854x480", "480x854", "480x480",
-    "1280x720", "720x1280", "720x720",
-    "1920x1080", "1080x1920", "1080x1080",
-    "1024x1792", "1792x1024", "1024x1024",
-)  # fmt: skip
-MODELS: tuple[str, ...] = models()
-STYLES: tuple[str, ...] = styles()
-
-MAX_PROMPT = 32_000
-MAX_SECONDS = 12
-MAX_FPS = 60
-MAX_STEPS = 100
-MAX_GUIDANCE = 20.0
-MAX_WATERMARK = 80
+__all__ = ["MODELS", "SIZES", "STYLES", "VideoOutput", "VideoPipeline"]
 
 T = TypeVar("T")
 StepCallback = Callable[["VideoPipeline", int, float, dict[str, object]], None]
@@ -61,6 +53,7 @@ class VideoOutput:
         seed, model, style: as asked for.
         frames_sha256: hex digest over all raw yuv420p frames, in order; None unless asked for.
         bytes: size of the file.
+        next_tick: what `continue_from` has to be for a clip that goes on where this one ends.
     """
 
     path: pathlib.Path
@@ -74,6 +67,7 @@ class VideoOutput:
     style: str | None
     frames_sha256: str | None
     bytes: int
+    next_tick: int
 
 
 class VideoPipeline:
@@ -97,6 +91,15 @@ class VideoPipeline:
         encoder_threads: int = 1,
         forensic: tuple[int, bytes] | None = None,
         hash_frames: bool = False,
+        image: Image.Image | pathlib.Path | None = None,
+        strength: float = 0.8,
+        continue_from: int = 0,
+        step_counter: bool = False,
+        exercise: str | None = None,
+        created_at: float | None = None,
+        thumbnail: pathlib.Path | None = None,
+        spritesheet: pathlib.Path | None = None,
+        on_preview: Callable[[bytes], None] | None = None,
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
@@ -120,6 +123,17 @@ class VideoPipeline:
             encoder_threads: 1 to 64; changes speed, never the frames.
             forensic: (payload, key) of the invisible mark, as for `ForensicMark`; None for none.
             hash_frames: whether to fill `VideoOutput.frames_sha256`; it costs as much time as drawing does.
+            image: the picture of exactly this size that the clip starts from, or its path (PNG, JPEG or WebP); it is
+                the first frame, and the refinement starts from it instead of from pure noise.
+            strength: 0 to 1; how much noise the image is given first. 1 leaves nothing of it after the first frame.
+            continue_from: `VideoOutput.next_tick` of an earlier clip of the same prompt, seed, size, fps and style; the
+                clip then goes on with its motion, without a refinement.
+            step_counter: show "step 12/30" in the upper right corner while the clip is refined.
+            exercise: a line for the upper left corner of every frame, 1 to 40 characters.
+            created_at: the file's creation time in Unix seconds; None for none, so that equal calls give equal files.
+            thumbnail: where to put a WebP of a frame from the motion.
+            spritesheet: where to put a JPEG of five evenly spaced frames side by side.
+            on_preview: given a JPEG, 320 pixels wide, of the latents of a step, at most five times a second.
             callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps":
                 n}).
             on_frame: called after each frame with (frames written, num_frames).
@@ -132,26 +146,25 @@ class VideoPipeline:
         """
         stop = interrupt or _never
         # 1. Check inputs
-        self.check_inputs(
+        check_inputs(
             prompt, output, size, seconds, fps, model, style, seed, negative_prompt, num_inference_steps,
-            guidance_scale, watermark, encoder_threads,
+            guidance_scale, watermark, encoder_threads, strength=strength, continue_from=continue_from,
+            exercise=exercise, created_at=created_at, thumbnail=thumbnail, spritesheet=spritesheet,
         )  # fmt: skip
         width, height = (int(side) for side in size.split("x"))
         chosen = variant(model)
-        steps = chosen.num_inference_steps if num_inference_steps is None else num_inference_steps
+        steps = num_inference_steps or chosen.num_inference_steps
         guidance = chosen.guidance_scale if guidance_scale is None else guidance_scale
         num_frames = seconds * fps
-        refine_frames = _refine_frames(chosen, num_frames, fps)
+        refine_frames = 0 if continue_from else _refine_frames(chosen, num_frames, fps)
+        start = None if image is None else first_picture(image, width, height)
+        hidden = None if forensic is None else _forensic_mark(forensic, width, height)
+        labels = _labels(watermark, exercise, width, height)
 
         # 2. Encode prompt, and paint the scene it asks for
         embeds = encode_prompt(prompt, negative_prompt)
-        grade = Grade(saturation=_saturation(guidance, chosen)).then(_style_grade(style))
-        stage = Stage(
-            width, height, fps, num_frames - refine_frames, mix(embeds.key, seed), embeds.pace, embeds.backwards
-        )
-        hidden = None if forensic is None else _forensic_mark(forensic, width, height)
-        mark = Watermark(watermark, width, height)
-
+        grade = _grade(guidance, chosen, style)
+        stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards)
         painting = paint(stage, embeds, palette_for(embeds, grade))
         autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
 
@@ -159,76 +172,39 @@ class VideoPipeline:
         scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
         scheduler.set_timesteps(steps)
 
-        # 4. Prepare latents
-        latents = autoencoder.noise(stage.seed)
-        with VideoWriter(
-            output,
-            width=width,
-            height=height,
-            fps=fps,
-            qp=chosen.qp + busyness(embeds),
-            threads=encoder_threads,
-            interrupt=stop,
-        ) as writer:
-            reel = Reel(writer, autoencoder, hidden, (mark,), num_frames, stop, on_frame, hash_frames=hash_frames)
-
-            # 5. Denoise: each step is shown for as many frames as the refinement has room for
-            for index, timestep in enumerate(scheduler.timesteps):
-                sigma = scheduler.sigmas[index]
-                showing = _frames_of_step(index, steps, refine_frames)
-                if showing:
-                    autoencoder.decode(latents, sigma)
-                    reel.show(showing)
-                check(stop)
-                latents = scheduler.step(denoiser(latents, sigma), index, latents)
-                if callback_on_step_end is not None:
-                    callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
+        stills = Stills(thumbnail, spritesheet, num_frames)
+        writing = VideoWriter(
+            output, width=width, height=height, fps=fps, qp=chosen.qp + busyness(embeds), threads=encoder_threads,
+            interrupt=stop, created_at=created_at,
+            comment=f"synthetic · leakdrill mock · model {model} · seed {seed}",
+        )  # fmt: skip
+        with stills, writing as writer:
+            reel = Reel(
+                writer, autoencoder, hidden, labels, num_frames, stop, on_frame, stills=stills, hash_frames=hash_frames
+            )
+            if refine_frames:
+                # 4. and 5. Prepare latents, and denoise them
+                preview = Preview(on_preview, watermark, width, height)
+                refinement = Refinement(
+                    scheduler, autoencoder, denoiser, reel, refine_frames, stop, step_counter, preview
+                )
+                noise = autoencoder.noise(stage.seed)
+                for index, timestep in refinement.run(noise, start, strength):
+                    if callback_on_step_end is not None:
+                        callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
 
             # 6. Decode: the latents have arrived at the scene, which now moves
-            for tick in range(num_frames - refine_frames):
+            ticks = range(continue_from, continue_from + num_frames - refine_frames)
+            for tick in ticks:
                 autoencoder.render(tick)
                 reel.show()
+            stills.write()
             writer.close()
-        size_of_frames = (width, height, fps, seconds, num_frames)
-        return VideoOutput(output, *size_of_frames, seed, model, style, reel.frames_sha256, output.stat().st_size)
-
-    @staticmethod
-    def check_inputs(
-        prompt: str,
-        output: pathlib.Path,
-        size: str,
-        seconds: int,
-        fps: int,
-        model: str,
-        style: str | None,
-        seed: int,
-        negative_prompt: str,
-        num_inference_steps: int | None,
-        guidance_scale: float | None,
-        watermark: str,
-        encoder_threads: int,
-    ) -> None:
-        """Raise `InvalidInput` for the first argument that `__call__` would not accept."""
-        _text("prompt", prompt, MAX_PROMPT)
-        if not isinstance(output, pathlib.Path) or not output.name or output.is_dir() or not output.parent.is_dir():
-            raise InvalidInput("output", "a pathlib.Path of a file in a folder that exists")
-        _one_of("size", size, SIZES)
-        _whole("seconds", seconds, 1, MAX_SECONDS)
-        _whole("fps", fps, 1, MAX_FPS)
-        _one_of("model", model, MODELS)
-        if style is not None:
-            _one_of("style", style, STYLES)
-        _whole("seed", seed, 0, 2**32 - 1)
-        if not isinstance(negative_prompt, str) or len(negative_prompt) > MAX_PROMPT:
-            raise InvalidInput("negative_prompt", f"a text of at most {MAX_PROMPT} characters")
-        if num_inference_steps is not None:
-            _whole("num_inference_steps", num_inference_steps, 1, MAX_STEPS)
-        if guidance_scale is not None:
-            number = isinstance(guidance_scale, (int, float)) and not isinstance(guidance_scale, bool)
-            if not number or not 0 <= guidance_scale <= MAX_GUIDANCE:
-                raise InvalidInput("guidance_scale", f"a number from 0 to {MAX_GUIDANCE:g}, or None")
-        _text("watermark", watermark, MAX_WATERMARK)
-        _whole("encoder_threads", encoder_threads, 1, 64)
+            stills.publish()
+        return VideoOutput(
+            output, width, height, fps, seconds, num_frames, seed, model, style, reel.frames_sha256,
+            output.stat().st_size, ticks.stop,
+        )  # fmt: skip
 
 
 def _never() -> bool:
@@ -241,6 +217,13 @@ def _forensic_mark(forensic: tuple[int, bytes], width: int, height: int) -> Fore
         return ForensicMark(payload, key, width, height)
     except (TypeError, ValueError) as exc:  # InvalidInput is a ValueError; its argument is a part of this one
         raise InvalidInput("forensic", f"a pair of payload and key ({exc}), or None") from exc
+
+
+def _labels(watermark: str, exercise: str | None, width: int, height: int) -> list[Watermark | Label]:
+    labels: list[Watermark | Label] = [Watermark(watermark, width, height)]
+    if exercise is not None:
+        labels.append(Label(exercise, width, height, right=False))
+    return labels
 
 
 def _first_frame(
@@ -287,30 +270,8 @@ def _refine_frames(chosen: Variant, num_frames: int, fps: int) -> int:
     return max(min(round(chosen.refine_seconds * fps), num_frames * 2 // 5), min(1, num_frames - 1))
 
 
-def _frames_of_step(index: int, steps: int, frames: int) -> int:
-    """How many of `frames` show the latents before step `index`; frame i shows step i * steps // frames."""
-    return -(-frames * (index + 1) // steps) - -(-frames * index // steps)
-
-
-def _saturation(guidance: float, chosen: Variant) -> float:
-    """Colour strength: 1 at the variant's own guidance, weaker below, somewhat stronger above."""
-    return max(0.35, min(1.35, 1.0 + (guidance - chosen.guidance_scale) * 0.07))
-
-
-def _style_grade(style: str | None) -> Grade:
-    return Grade() if style is None else Grade(**document("styles")[style])
-
-
-def _text(argument: str, value: str, most: int) -> None:
-    if not isinstance(value, str) or not value.strip() or len(value) > most:
-        raise InvalidInput(argument, f"a text of 1 to {most} characters")
-
-
-def _whole(argument: str, value: int, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidInput(argument, f"a whole number from {least} to {most}")
-
-
-def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InvalidInput(argument, f"one of {', '.join(allowed)}")
+def _grade(guidance: float, chosen: Variant, style: str | None) -> Grade:
+    """The style's grade over colours of full strength at the variant's own guidance, weaker below, stronger above."""
+    saturation = max(0.35, min(1.35, 1.0 + (guidance - chosen.guidance_scale) * 0.07))
+    own = Grade() if style is None else Grade(**document("styles")[style])
+    return Grade(saturation=saturation).then(own)

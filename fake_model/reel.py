@@ -9,7 +9,8 @@ from fake_model.autoencoder import Autoencoder
 from fake_model.errors import Interrupted
 from fake_model.export import VideoWriter
 from fake_model.forensic import ForensicMark
-from fake_model.watermark import Watermark
+from fake_model.stills import Stills
+from fake_model.watermark import Label, Watermark
 
 
 class Reel:
@@ -17,10 +18,11 @@ class Reel:
 
     Args:
         forensic: the invisible mark, put on every frame first.
-        marks: put on every frame after it, in this order.
+        labels: put on every frame after it, in this order.
         num_frames: frames of the clip.
         stop: asked before every frame.
         on_frame: told (frames written, num_frames) after every frame.
+        stills: takes what it needs of the finished frames.
         hash_frames: whether to keep a digest of the frames.
     """
 
@@ -29,18 +31,20 @@ class Reel:
         writer: VideoWriter,
         autoencoder: Autoencoder,
         forensic: ForensicMark | None,
-        marks: Sequence[Watermark],
+        labels: Sequence[Watermark | Label],
         num_frames: int,
         stop: Callable[[], bool],
         on_frame: Callable[[int, int], None] | None,
         *,
+        stills: Stills,
         hash_frames: bool,
     ) -> None:
         self._digest = hashlib.sha256() if hash_frames else None
         self._writer = writer
         self._autoencoder = autoencoder
         self._forensic = forensic
-        self._marks = marks
+        self._labels = labels
+        self._stills = stills
         self._num_frames = num_frames
         self._stop = stop
         self._on_frame = on_frame
@@ -51,13 +55,14 @@ class Reel:
         """Hex digest over the raw frames so far."""
         return None if self._digest is None else self._digest.hexdigest()
 
-    def show(self, times: int = 1) -> None:
-        """Put the marks on the drawn frame and send it `times` times."""
+    def show(self, times: int = 1, *labels: Label) -> None:
+        """Put the marks, and `labels` over them, on the drawn frame and send it `times` times."""
         planes = self._autoencoder.planes
         if self._forensic is not None:
             self._forensic.put(planes.y)
-        for mark in self._marks:
-            mark.put(planes)
+        for label in (*self._labels, *labels):
+            label.put(planes)
+        self._stills.take(planes, range(self._written, self._written + times))
         frame = self._autoencoder.buffer.data
         for _ in range(times):
             check(self._stop)

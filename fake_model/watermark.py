@@ -44,16 +44,41 @@ class Watermark:
         self._stamp.put(planes, self.top, self.left)
 
 
-def _draw(text: str, width: int, height: int) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], ...]:
+class Label:
+    """A line of text on a plate in an upper corner.
+
+    Args:
+        text: the line.
+        width, height: frame size in pixels.
+        right: in the right corner instead of the left.
+    """
+
+    def __init__(self, text: str, width: int, height: int, *, right: bool) -> None:
+        # Half the width at most, so that two labels never meet.
+        plate, ink = _draw(text, width, height, mark=False, room=width * 0.46)
+        alpha = np.maximum(plate.astype(np.int32) * 165 // 255, ink.astype(np.int32) * 244 // 255)
+        share = ink.astype(np.int32)
+        self._stamp = Stamp(alpha, (20 + (235 - 20) * share // 255, 128, 128))
+        margin = max(8, min(width, height) // 40) // 2 * 2
+        self._top, self._left = margin, width - margin - plate.shape[1] if right else margin
+
+    def put(self, planes: Planes) -> None:
+        """Burn the label into a frame."""
+        self._stamp.put(planes, self._top, self._left // 2 * 2)
+
+
+def _draw(
+    text: str, width: int, height: int, *, mark: bool = True, room: float | None = None
+) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], ...]:
     """Coverage 0..255 of the plate and of the ink on it, both of one even shape."""
     size = max(15, round(min(width, height) * 0.031))
-    room = int(width * 0.92)
+    room = width * 0.92 if room is None else room
     while True:
         font = ImageFont.load_default(size)
         left, top, right, bottom = font.getbbox(text)
         pad = max(4, size * 2 // 5)
         ring = size * 5 // 4
-        columns = (int(right - left) + ring + pad * 3 + 1) // 2 * 2
+        columns = (int(right - left) + (ring + pad * 3 if mark else pad * 2) + 1) // 2 * 2
         if columns <= room or size <= 6:
             break
         size -= 1
@@ -65,10 +90,11 @@ def _draw(text: str, width: int, height: int) -> tuple[np.ndarray[tuple[int, ...
         (0, 0, columns * scale - 1, rows * scale - 1), radius=rows * scale // 3, fill=255
     )
     ink = Image.new("L", plate.size)
-    _draw_mark(ImageDraw.Draw(ink), pad * scale, (rows - ring) * scale // 2, ring * scale)
+    if mark:
+        _draw_mark(ImageDraw.Draw(ink), pad * scale, (rows - ring) * scale // 2, ring * scale)
     small = ink.reduce(scale)
     baseline = (rows - int(bottom - top)) / 2 - top
-    ImageDraw.Draw(small).text((pad * 2 + ring - left, baseline), text, fill=255, font=font)
+    ImageDraw.Draw(small).text((pad * 2 + ring - left if mark else pad - left, baseline), text, fill=255, font=font)
     return np.asarray(plate.reduce(scale)), np.asarray(small)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from fake_model.elements import SINE, Element, Sprite, Stage, Stamp
+from fake_model.elements import SINE, TURN_SECONDS, Element, Sprite, Stage, Stamp
 from fake_model.noise import mix
 from fake_model.palette import RGB, Palette, Table, blend
 from fake_model.scenes.silhouettes import ACCENT, BACK, BODY, FIGURES, LIGHT, SOFT, Figure, Pen, skateboard
@@ -124,11 +124,15 @@ def _path(
         rate, sway, bob, turns = 0.045, 0.008, 0.014, 4
     ahead = -1 if embeds.backwards else 1
     anchor = stage.width * (0.42 if ahead > 0 else 0.58) - columns / 2
-    anchor -= ahead * rate * stage.unit * stage.frames / stage.fps / 2
+    anchor -= ahead * rate * stage.unit * TURN_SECONDS / 2
 
     def place(tick: int) -> tuple[int, int]:
         wave = int(SINE[tick * 1024 // (stage.fps * turns) & 1023])
-        left = anchor + ahead * rate * stage.unit * tick / stage.fps + sway * stage.unit * wave / 32768
+        left = (
+            anchor
+            + ahead * rate * stage.unit * stage.camera(tick) / (256 * stage.fps)
+            + sway * stage.unit * wave / 32768
+        )
         return top + round(bob * stage.unit * wave / 32768), round(left)
 
     return place

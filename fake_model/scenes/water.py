@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fake_model.effects import Glints, Mirror
-from fake_model.elements import Cutout, Element, Plane, Stage
+from fake_model.elements import TURN_SECONDS, Cutout, Element, Plane, Stage
 from fake_model.noise import Floats, fbm, hash_grid, mix, ridge
 from fake_model.palette import Palette, blend
 from fake_model.scenes.silhouettes import FIGURES
@@ -79,7 +79,7 @@ def _glints(stage: Stage, horizon: int, rows: int, light: Light, calm: bool) -> 
     distance = np.arange(rows, dtype=np.float64)
     share = distance / max(rows, 1)
     slide = stage.unit * (0.010 + 0.075 * share) * (0.55 if calm else 1.0) * stage.pace
-    room = int(slide[-1] * stage.frames / stage.fps) + 2
+    room = int(slide[-1] * TURN_SECONDS) + 2
     cell = stage.unit * (0.012 + 0.085 * share)
     band = np.cumsum(1.0 / (1.2 + stage.unit * 0.011 * share)).astype(np.intp)
     fields = [_wave_field(mix(stage.seed, 70, turn), rows, stage.width + room, cell, band) for turn in range(2)]
@@ -89,7 +89,7 @@ def _glints(stage: Stage, horizon: int, rows: int, light: Light, calm: bool) -> 
     shine = path * np.float32(58 if light.radius else 16) + np.float32(6 if calm else 13)
     fade = np.minimum(1.0, share * 18 + 0.25).astype(np.float32)[:, None]
     limit = np.clip(shine * fade, 0, 60).astype(np.uint8)
-    return Glints(fields[0], fields[1], limit, horizon, slide, stage.fps)
+    return Glints(fields[0], fields[1], limit, horizon, slide, stage)
 
 
 def _wave_field(
