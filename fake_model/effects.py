@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fake_model.elements import SINE, Plane, Planes, Stage
+from fake_model.elements import PERIOD_SECONDS, SINE, Plane, Planes, Stage
 
 
 class Mirror:
@@ -115,7 +115,7 @@ class Tile:
     Args:
         light: (period + frame height, frame width + slant room) uint8, repeating every `period` rows.
         period: rows after which it repeats.
-        fall: pixels a second downward.
+        fall: pixels a second downward, about: it falls a whole number of tiles in `PERIOD_SECONDS`.
         slant: pixels a second sideways.
     """
 
@@ -124,11 +124,13 @@ class Tile:
     fall: float
     slant: float
 
-    def at(self, tick: int, fps: int, height: int, width: int) -> Plane:
+    def at(self, tick: int, stage: Stage) -> Plane:
         """The window of a frame, of shape (height, width)."""
-        start = -(round(self.fall * 256 / fps) * tick >> 8) % self.period
-        shift = (round(self.slant * 256 / fps) * tick >> 8) % max(1, self.light.shape[1] - width)
-        return self.light[start : start + height, shift : shift + width]
+        rounds = max(1, round(self.fall * PERIOD_SECONDS / self.period))
+        start = -(rounds * self.period * tick // (stage.fps * PERIOD_SECONDS)) % self.period
+        room = self.light.shape[1] - stage.width
+        shift = min(round(self.slant * stage.camera(tick) / (256 * stage.fps)), room)
+        return self.light[start : start + stage.height, shift : shift + stage.width]
 
 
 class Fall:
@@ -141,7 +143,7 @@ class Fall:
     """
 
     def __init__(self, tiles: tuple[Tile, Tile], stage: Stage, ceiling: int) -> None:
-        self.tiles, self.fps = tiles, stage.fps
+        self.tiles, self.stage = tiles, stage
         # A row, because numpy's minimum with a scalar is ten times slower.
         self.ceiling = np.full(stage.width, ceiling, dtype=np.uint8)
         self._light = np.empty((60, stage.width), dtype=np.uint8)
@@ -150,7 +152,7 @@ class Fall:
         return floor
 
     def draw(self, planes: Planes, tick: int) -> None:
-        far, near = (tile.at(tick, self.fps, *planes.y.shape) for tile in self.tiles)
+        far, near = (tile.at(tick, self.stage) for tile in self.tiles)
         band = self._light.shape[0]
         for first in range(0, planes.y.shape[0], band):
             luma, rows = planes.y[first : first + band], slice(first, first + band)

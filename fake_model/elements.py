@@ -81,8 +81,8 @@ class Drift:
         return self.travel - moved if self.backwards else moved
 
 
-#: Seconds until the camera turns back. Fixed, so that a prompt's scene does not depend on how long the clip is.
-TURN_SECONDS = 8
+#: Whatever is periodic repeats after this many seconds, so that a model whose camera has returned by then loops.
+PERIOD_SECONDS = 4
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class Stage:
         seed: 32-bit number that every choice of the painters derives from.
         pace: factor on all speeds.
         backwards: pan to the left.
+        turn_seconds: until the camera turns back; of the model, so that the scene does not depend on the clip's length.
     """
 
     width: int
@@ -103,6 +104,7 @@ class Stage:
     seed: int
     pace: float = 1.0
     backwards: bool = False
+    turn_seconds: int = 8
 
     @property
     def unit(self) -> int:
@@ -119,7 +121,7 @@ class Stage:
 
     def camera(self, tick: int) -> int:
         """How far the camera has come, in 1/256 frames at full pace: there and back, softly at both ends."""
-        span, ease = self.fps * TURN_SECONDS, max(1, self.fps * 4 // 5)
+        span, ease = self.fps * self.turn_seconds, max(1, self.fps * 4 // 5)
         tick %= 2 * span
         tick = min(tick, 2 * span - tick)
         if tick < ease:
@@ -132,7 +134,7 @@ class Stage:
         """A pan of `rate` units a second at full pace."""
         speed = round(self.unit * rate * self.pace * 256 / self.fps)
         # Even, so that the canvas has whole chroma samples.
-        travel = ((speed * self.camera(self.fps * TURN_SECONDS) >> 16) + 3) // 2 * 2
+        travel = ((speed * self.camera(self.fps * self.turn_seconds) >> 16) + 3) // 2 * 2
         return Drift(speed, self, travel, self.backwards)
 
 

@@ -60,18 +60,37 @@ class EncoderSettings:
         return tags
 
 
-def ffmpeg_command(settings: EncoderSettings, output: pathlib.Path) -> list[str]:
-    """The encoder's argument list: raw yuv420p on stdin, a fast-start MP4 at `output`."""
+def ffmpeg_command(settings: EncoderSettings, output: pathlib.Path, key_frame: int | None = None) -> list[str]:
+    """The encoder's argument list: raw yuv420p on stdin, a fast-start MP4 at `output`.
+
+    Args:
+        key_frame: write a bare H.264 stream instead, in which this frame is one that a decoder can start at.
+    """
     fps, size = settings.fps, f"{settings.width}x{settings.height}"
     colour = "colorprim=bt709:transfer=bt709:colormatrix=bt709:fullrange=off"
     source = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", str(fps), "-i", "pipe:0"]
     codec = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-qp", str(settings.qp), "-g", str(fps * 2)]
-    exact = ["-bsf:v", "filter_units=remove_types=6", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
-    return [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *source, *codec,
-        "-threads", str(settings.threads), "-x264-params", colour, *exact, *settings.metadata(),
-        "-movflags", "+faststart", "-f", "mp4", str(output),
-    ]  # fmt: skip
+    codec += ["-threads", str(settings.threads), "-x264-params", colour, "-bsf:v", "filter_units=remove_types=6"]
+    if key_frame is None:
+        return [imageio_ffmpeg.get_ffmpeg_exe(), *_QUIET, *source, *codec, *_mp4(settings, output)]
+    forced = ["-forced-idr", "1", "-force_key_frames", f"expr:eq(n,{key_frame})", "-flags:v", "+bitexact"]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *_QUIET, *source, *codec, *forced, "-f", "h264", str(output)]
+
+
+def mux_command(settings: EncoderSettings, output: pathlib.Path) -> list[str]:
+    """Argument list for putting a bare H.264 stream from stdin into a fast-start MP4 as it is."""
+    source = ["-f", "h264", "-framerate", str(settings.fps), "-i", "pipe:0", "-c", "copy"]
+    # As the muxer chooses for frames that it is given; for a stream without times it would take 1200000.
+    source += ["-video_track_timescale", str(settings.fps * 512)]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *_QUIET, *source, *_mp4(settings, output)]
+
+
+_QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin", "-y")
+
+
+def _mp4(settings: EncoderSettings, output: pathlib.Path) -> list[str]:
+    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact"]
+    return [*exact, *settings.metadata(), "-movflags", "+faststart", "-f", "mp4", str(output)]
 
 
 class VideoWriter:
@@ -83,6 +102,7 @@ class VideoWriter:
     Args:
         output: final path; its folder exists.
         width, height, fps, qp, threads, created_at, comment: as for `EncoderSettings`.
+        command: what to start, and what it is to read: raw frames unless told otherwise.
         interrupt: asked while ffmpeg makes the writer wait; True raises `Interrupted`.
 
     Raises:
@@ -101,6 +121,7 @@ class VideoWriter:
         interrupt: Callable[[], bool],
         created_at: float | None = None,
         comment: str = "",
+        command: Callable[[EncoderSettings, pathlib.Path], list[str]] = ffmpeg_command,
     ) -> None:
         self._output = output
         self._interrupt = interrupt
@@ -109,9 +130,9 @@ class VideoWriter:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         try:
             settings = EncoderSettings(width, height, fps, qp, threads, created_at, comment)
-            command = ffmpeg_command(settings, self._partial)
+            arguments = command(settings, self._partial)
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._stderr
+                arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._stderr
             )
         except (OSError, RuntimeError) as exc:  # imageio-ffmpeg raises RuntimeError where it finds no ffmpeg
             self._stderr.close()
@@ -126,7 +147,7 @@ class VideoWriter:
         return self
 
     def write(self, frame: memoryview) -> None:
-        """Hand one raw yuv420p frame to ffmpeg; `frame` may be reused as soon as this returns."""
+        """Hand one raw yuv420p frame, or a piece of a stream, to ffmpeg; it may be reused as soon as this returns."""
         rest = frame
         while rest:
             try:

@@ -9,7 +9,7 @@ import pathlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -19,9 +19,10 @@ from fake_model.autoencoder import Autoencoder
 from fake_model.denoiser import Denoiser
 from fake_model.elements import Element, Stage
 from fake_model.errors import Interrupted, InvalidInput
-from fake_model.export import POLL_SECONDS, VideoWriter
+from fake_model.export import POLL_SECONDS, EncoderSettings, VideoWriter
 from fake_model.forensic import ForensicMark
 from fake_model.inputs import MODELS, SIZES, STYLES, check_inputs
+from fake_model.loop import LoopWriter
 from fake_model.noise import mix
 from fake_model.palette import Grade
 from fake_model.reel import Reel, check
@@ -51,7 +52,8 @@ class VideoOutput:
         seconds: length; num_frames is exactly seconds * fps.
         num_frames: frames in the file.
         seed, model, style: as asked for.
-        frames_sha256: hex digest over all raw yuv420p frames, in order; None unless asked for.
+        frames_sha256: hex digest over all raw yuv420p frames that were drawn, in order; those
+            that a loop repeats count once. None unless asked for.
         bytes: size of the file.
         next_tick: what `continue_from` has to be for a clip that goes on where this one ends.
     """
@@ -154,7 +156,6 @@ class VideoPipeline:
         width, height = (int(side) for side in size.split("x"))
         chosen = variant(model)
         steps = num_inference_steps or chosen.num_inference_steps
-        guidance = chosen.guidance_scale if guidance_scale is None else guidance_scale
         num_frames = seconds * fps
         refine_frames = 0 if continue_from else _refine_frames(chosen, num_frames, fps)
         start = None if image is None else first_picture(image, width, height)
@@ -163,8 +164,8 @@ class VideoPipeline:
 
         # 2. Encode prompt, and paint the scene it asks for
         embeds = encode_prompt(prompt, negative_prompt)
-        grade = _grade(guidance, chosen, style)
-        stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards)
+        grade = _grade(guidance_scale, chosen, style)
+        stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards, chosen.turn_seconds)
         painting = paint(stage, embeds, palette_for(embeds, grade))
         autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
 
@@ -173,37 +174,37 @@ class VideoPipeline:
         scheduler.set_timesteps(steps)
 
         stills = Stills(thumbnail, spritesheet, num_frames)
-        writing = VideoWriter(
-            output, width=width, height=height, fps=fps, qp=chosen.qp + busyness(embeds), threads=encoder_threads,
-            interrupt=stop, created_at=created_at,
-            comment=f"synthetic · leakdrill mock · model {model} · seed {seed}",
+        settings = EncoderSettings(
+            width, height, fps, chosen.qp + busyness(embeds), encoder_threads, created_at,
+            f"synthetic · leakdrill mock · model {model} · seed {seed}",
         )  # fmt: skip
-        with stills, writing as writer:
+        loop = _loop(chosen, refine_frames, num_frames, fps)
+        with stills, _writer(output, loop, num_frames, stop, settings) as writer:
             reel = Reel(
-                writer, autoencoder, hidden, labels, num_frames, stop, on_frame, stills=stills, hash_frames=hash_frames
-            )
+                writer, autoencoder, hidden, labels, num_frames, stop, on_frame,
+                stills=stills, loop=loop, hash_frames=hash_frames,
+            )  # fmt: skip
             if refine_frames:
                 # 4. and 5. Prepare latents, and denoise them
                 preview = Preview(on_preview, watermark, width, height)
                 refinement = Refinement(
                     scheduler, autoencoder, denoiser, reel, refine_frames, stop, step_counter, preview
                 )
-                noise = autoencoder.noise(stage.seed)
-                for index, timestep in refinement.run(noise, start, strength):
+                for index, timestep in refinement.run(autoencoder.noise(stage.seed), start, strength):
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
 
             # 6. Decode: the latents have arrived at the scene, which now moves
-            ticks = range(continue_from, continue_from + num_frames - refine_frames)
-            for tick in ticks:
-                autoencoder.render(tick)
+            for frame in loop or range(refine_frames, num_frames):
+                autoencoder.render(continue_from + frame - refine_frames)
                 reel.show()
+            reel.repeat()
             stills.write()
             writer.close()
             stills.publish()
         return VideoOutput(
             output, width, height, fps, seconds, num_frames, seed, model, style, reel.frames_sha256,
-            output.stat().st_size, ticks.stop,
+            output.stat().st_size, continue_from + num_frames - refine_frames,
         )  # fmt: skip
 
 
@@ -270,8 +271,23 @@ def _refine_frames(chosen: Variant, num_frames: int, fps: int) -> int:
     return max(min(round(chosen.refine_seconds * fps), num_frames * 2 // 5), min(1, num_frames - 1))
 
 
-def _grade(guidance: float, chosen: Variant, style: str | None) -> Grade:
+def _loop(chosen: Variant, first: int, num_frames: int, fps: int) -> range | None:
+    """The frames of the loop, from `first` on, if the model loops and the clip is longer than that."""
+    length = 2 * chosen.turn_seconds * fps
+    return range(first, first + length) if chosen.loop and num_frames - first > length else None
+
+
+def _writer(
+    output: pathlib.Path, loop: range | None, num_frames: int, stop: Callable[[], bool], settings: EncoderSettings
+) -> VideoWriter | LoopWriter:
+    if loop is not None:
+        return LoopWriter(output, loop.start, num_frames, stop, settings)
+    return VideoWriter(output, interrupt=stop, **asdict(settings))
+
+
+def _grade(guidance: float | None, chosen: Variant, style: str | None) -> Grade:
     """The style's grade over colours of full strength at the variant's own guidance, weaker below, stronger above."""
-    saturation = max(0.35, min(1.35, 1.0 + (guidance - chosen.guidance_scale) * 0.07))
+    beyond = 0.0 if guidance is None else guidance - chosen.guidance_scale
+    saturation = max(0.35, min(1.35, 1.0 + beyond * 0.07))
     own = Grade() if style is None else Grade(**document("styles")[style])
     return Grade(saturation=saturation).then(own)

@@ -9,6 +9,7 @@ from fake_model.autoencoder import Autoencoder
 from fake_model.errors import Interrupted
 from fake_model.export import VideoWriter
 from fake_model.forensic import ForensicMark
+from fake_model.loop import LoopWriter
 from fake_model.stills import Stills
 from fake_model.watermark import Label, Watermark
 
@@ -23,12 +24,13 @@ class Reel:
         stop: asked before every frame.
         on_frame: told (frames written, num_frames) after every frame.
         stills: takes what it needs of the finished frames.
+        loop: the frames that are written once and repeated to the end of the clip, or None.
         hash_frames: whether to keep a digest of the frames.
     """
 
     def __init__(
         self,
-        writer: VideoWriter,
+        writer: VideoWriter | LoopWriter,
         autoencoder: Autoencoder,
         forensic: ForensicMark | None,
         labels: Sequence[Watermark | Label],
@@ -37,6 +39,7 @@ class Reel:
         on_frame: Callable[[int, int], None] | None,
         *,
         stills: Stills,
+        loop: range | None,
         hash_frames: bool,
     ) -> None:
         self._digest = hashlib.sha256() if hash_frames else None
@@ -45,6 +48,7 @@ class Reel:
         self._forensic = forensic
         self._labels = labels
         self._stills = stills
+        self._loop = loop
         self._num_frames = num_frames
         self._stop = stop
         self._on_frame = on_frame
@@ -62,13 +66,24 @@ class Reel:
             self._forensic.put(planes.y)
         for label in (*self._labels, *labels):
             label.put(planes)
-        self._stills.take(planes, range(self._written, self._written + times))
+        shown = range(self._written, self._written + times)
+        if self._loop is not None and self._written in self._loop:
+            shown = range(self._written, self._num_frames, len(self._loop))
+        self._stills.take(planes, shown)
         frame = self._autoencoder.buffer.data
         for _ in range(times):
             check(self._stop)
             if self._digest is not None:
                 self._digest.update(frame)
             self._writer.write(frame)
+            self._written += 1
+            if self._on_frame is not None:
+                self._on_frame(self._written, self._num_frames)
+
+    def repeat(self) -> None:
+        """Tell of the frames that copies of the loop add."""
+        while self._written < self._num_frames:
+            check(self._stop)
             self._written += 1
             if self._on_frame is not None:
                 self._on_frame(self._written, self._num_frames)

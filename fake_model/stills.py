@@ -42,7 +42,7 @@ class Stills:
         self._portrait = num_frames * 3 // 4
         self._places = [num_frames * tile // TILES for tile in range(TILES)] if spritesheet is not None else []
         self._picture: Image.Image | None = None
-        self._tiles: list[Image.Image] = []
+        self._tiles: dict[int, Image.Image] = {}
         self._partials: list[tuple[pathlib.Path, pathlib.Path]] = []
 
     def __enter__(self) -> Stills:
@@ -54,7 +54,7 @@ class Stills:
             self._picture = picture(planes, THUMBNAIL_WIDTH)
         for place in self._places:
             if place in frames:
-                self._tiles.append(picture(planes, TILE_WIDTH))
+                self._tiles[place] = picture(planes, TILE_WIDTH)
 
     def write(self) -> None:
         """Write both to temporary names.
@@ -65,9 +65,9 @@ class Stills:
         if self._thumbnail is not None and self._picture is not None:
             self._save("thumbnail", self._picture, self._thumbnail, "WEBP")
         if self._spritesheet is not None:
-            height = self._tiles[0].height
-            sheet = Image.new("RGB", (TILE_WIDTH * len(self._tiles), height))
-            for place, tile in enumerate(self._tiles):
+            tiles = [self._tiles[place] for place in self._places]
+            sheet = Image.new("RGB", (TILE_WIDTH * len(tiles), tiles[0].height))
+            for place, tile in enumerate(tiles):
                 sheet.paste(tile, (place * TILE_WIDTH, 0))
             self._save("spritesheet", sheet, self._spritesheet, "JPEG")
 

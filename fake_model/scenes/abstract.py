@@ -35,13 +35,13 @@ class Flow:
         self._starts = np.arange(rows, dtype=np.int64) * first.shape[1]
         self._tables = tuple(table[:, part].tobytes() * 2 for part in range(3))
         self._rows = np.arange(rows, dtype=np.int64) * 2048 // max(1, stage.unit)
-        self._fps, self._pace = stage.fps, stage.pace
+        self._stage = stage
 
     def trim(self, floor: int) -> int:
         return 0
 
     def draw(self, planes: Planes, tick: int) -> None:
-        turn = round(tick * 1024 * self._pace) // self._fps
+        turn = round(self._stage.camera(tick) * 4 * self._stage.pace) // self._stage.fps
         half = self._room // 2
         sway = (half * SINE[(self._rows * 2 // 3 + turn // 7) & 1023].astype(np.int64)) >> 15
         lean = (half * SINE[(self._rows // 2 + 300 - turn // 11) & 1023].astype(np.int64)) >> 15
@@ -129,7 +129,7 @@ class Planet:
         self, texture: Plane, stage: Stage, top: int, left: int, table: Table, light: tuple[float, float]
     ) -> None:
         size = texture.shape[0]
-        self._top, self._left, self._size, self._fps = top, left, size, stage.fps
+        self._top, self._left, self._size, self._stage = top, left, size, stage
         axis = (np.arange(size, dtype=np.float64) + 0.5) * (2.0 / size) - 1.0
         x, y = axis[None, :], axis[:, None]
         inside = x * x + y * y < 1.0
@@ -154,7 +154,7 @@ class Planet:
         return floor
 
     def draw(self, planes: Planes, tick: int) -> None:
-        turn = tick * self._wrap // (self._fps * 26) % self._wrap
+        turn = self._stage.camera(tick) * self._wrap // (256 * self._stage.fps * 26) % self._wrap
         for part, plane in enumerate(planes):
             step = 1 if part == 0 else 2
             rows = slice(self._top // step, (self._top + self._size) // step)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from fake_model.elements import SINE, TURN_SECONDS, Element, Sprite, Stage, Stamp
+from fake_model.elements import PERIOD_SECONDS, SINE, Element, Sprite, Stage, Stamp
 from fake_model.noise import mix
 from fake_model.palette import RGB, Palette, Table, blend
 from fake_model.scenes.silhouettes import ACCENT, BACK, BODY, FIGURES, LIGHT, SOFT, Figure, Pen, skateboard
@@ -35,8 +35,8 @@ def paint_subject(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Itera
     pose = functools.cache(lambda place: _pose(figure, scale, place / _POSES, riding, embeds.backwards, table))
     rows, columns = pose(0).shape
     place = _path(stage, embeds, figure, rows, columns, scale)
-    pace = figure.beat * _POSES * (1.0 if figure.home != "ground" else embeds.pace)
-    yield Sprite(pose, _POSES, pace, stage.fps, place)
+    cycles = figure.beat * (1.0 if figure.home != "ground" else embeds.pace) * PERIOD_SECONDS
+    yield Sprite(pose, _POSES, max(1, round(cycles)) * _POSES / PERIOD_SECONDS, stage.fps, place)
 
 
 def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
@@ -112,22 +112,22 @@ def _path(
         if stage.height > stage.width and embeds.composition in ("street", "meadow", "desert"):
             feet = 0.845  # above the mark, which is as wide as a narrow frame
         top = round(stage.height * feet) - rows + floor
-        rate, sway, bob, turns = 0.012, 0.012, 0.0, 3
+        rate, sway, bob = 0.012, 0.012, 0.0
     elif home == "water":
         share = {"sea": 0.70, "lake": 0.74, "city": 0.84}[embeds.composition]
         sink = scale * (22 if embeds.subject == "whale" else 2)
         top = round(stage.height * share + sink) - rows + floor
-        rate, sway, bob, turns = 0.030, 0.004, 0.007, 3
+        rate, sway, bob = 0.030, 0.004, 0.007
     else:
         middle = 0.46 if embeds.composition in ("space", "abstract") else 0.30
         top = max(8, round(stage.height * middle) - rows // 2)
-        rate, sway, bob, turns = 0.045, 0.008, 0.014, 4
+        rate, sway, bob = 0.045, 0.008, 0.014
     ahead = -1 if embeds.backwards else 1
     anchor = stage.width * (0.42 if ahead > 0 else 0.58) - columns / 2
-    anchor -= ahead * rate * stage.unit * TURN_SECONDS / 2
+    anchor -= ahead * rate * stage.unit * stage.turn_seconds / 2
 
     def place(tick: int) -> tuple[int, int]:
-        wave = int(SINE[tick * 1024 // (stage.fps * turns) & 1023])
+        wave = int(SINE[tick * 1024 // (stage.fps * PERIOD_SECONDS) & 1023])
         left = (
             anchor
             + ahead * rate * stage.unit * stage.camera(tick) / (256 * stage.fps)

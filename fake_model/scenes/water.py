@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fake_model.effects import Glints, Mirror
-from fake_model.elements import TURN_SECONDS, Cutout, Element, Plane, Stage
+from fake_model.elements import Cutout, Element, Plane, Stage
 from fake_model.noise import Floats, fbm, hash_grid, mix, ridge
 from fake_model.palette import Palette, blend
 from fake_model.scenes.silhouettes import FIGURES
@@ -79,7 +79,7 @@ def _glints(stage: Stage, horizon: int, rows: int, light: Light, calm: bool) -> 
     distance = np.arange(rows, dtype=np.float64)
     share = distance / max(rows, 1)
     slide = stage.unit * (0.010 + 0.075 * share) * (0.55 if calm else 1.0) * stage.pace
-    room = int(slide[-1] * TURN_SECONDS) + 2
+    room = int(slide[-1] * stage.turn_seconds) + 2
     cell = stage.unit * (0.012 + 0.085 * share)
     band = np.cumsum(1.0 / (1.2 + stage.unit * 0.011 * share)).astype(np.intp)
     fields = [_wave_field(mix(stage.seed, 70, turn), rows, stage.width + room, cell, band) for turn in range(2)]
@@ -132,7 +132,7 @@ def _swell(stage: Stage, palette: Palette, layer: int) -> Cutout:
     drift = stage.drift((0.06, 0.11, 0.19)[layer])
     width = stage.width + drift.travel
     share = (0.76, 0.86, 0.96)[layer]
-    bob = (stage.px((0.008, 0.014, 0.022)[layer]), max(2, stage.fps * (5, 6, 7)[layer] // 2))
+    bob = (stage.px((0.008, 0.014, 0.022)[layer]), max(2, stage.fps * (2, 4, 4)[layer]))
     line = ridge(mix(stage.seed, 73, layer), width, stage.unit * (0.34, 0.5, 0.8)[layer], 5, 0.75)
     crest = stage.height * share - (line - np.float32(0.5)) * np.float32(stage.unit * (0.05, 0.08, 0.13)[layer])
     top = int(crest.min()) // 2 * 2

@@ -24,6 +24,8 @@ class Variant:
         shift: of the scheduler's sigmas.
         qp: the encoder's constant quantiser; higher is smaller and coarser.
         refine_seconds: how long the refinement is shown in a long clip.
+        turn_seconds: until the camera turns back.
+        loop: whether the motion is encoded once, there and back, and repeated.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Variant:
     shift: float
     qp: int
     refine_seconds: float
+    turn_seconds: int
+    loop: bool
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fake_model import EncoderError, Interrupted, InvalidInput, VideoOutput
-from fake_model.elements import TURN_SECONDS, Planes, Stage
+from fake_model.elements import Planes, Stage
 from fake_model.start import first_picture
 from fake_model.stills import picture
 from fake_model.watermark import Label, Watermark
@@ -64,10 +64,57 @@ def test_an_extension_goes_on_without_a_jump(render: Render, luma: Luma, tmp_pat
 def test_the_camera_never_jumps(fps: int, tick: int) -> None:
     stage = Stage(480, 480, fps, 1)
     here, there = stage.camera(tick), stage.camera(tick + 1)
-    assert 0 <= here <= fps * TURN_SECONDS * 256
+    assert 0 <= here <= fps * stage.turn_seconds * 256
     assert abs(there - here) <= 257
     drift = stage.drift(0.2)
     assert 0 <= drift.at(tick) <= drift.travel
+
+
+@pytest.mark.parametrize(
+    "prompt", ["neon city in the rain", "a rocket in space", "abstract ink", "a dog, snow", "boat"]
+)
+def test_turbo_repeats_a_seamless_loop(render: Render, luma: Luma, prompt: str) -> None:
+    video = render(prompt, model="turbo", fps=5, seconds=10)
+    frames = luma(video).astype(np.int16)
+    assert len(frames) == 50
+    first, length = 8, 20
+    np.testing.assert_array_equal(frames[first + length : first + 2 * length], frames[first : first + length])
+    np.testing.assert_array_equal(frames[first + 2 * length :], frames[first : first + 50 - first - 2 * length])
+    steps = np.abs(np.diff(frames[first:], axis=0)).mean(axis=(1, 2))
+    # Twice the median leaves room for the soft turns of the camera; a jump would be many times as much.
+    assert steps[length - 1] < 2 * np.median(steps) + 0.5
+
+
+def test_turbo_marks_every_frame_and_counts_all(render: Render, luma: Luma, tmp_path: pathlib.Path) -> None:
+    told: list[int] = []
+    arguments: dict[str, Any] = {"thumbnail": tmp_path / "still.webp", "spritesheet": tmp_path / "sheet.jpg"}
+    video = render(
+        model="turbo", fps=5, seconds=9, on_frame=lambda done, _total: told.append(done), exercise="EXERCISE",
+        forensic=(7, b"a key of a test clip"), **arguments,
+    )  # fmt: skip
+    assert told == list(range(1, 46))
+    mark = Watermark("synthetic · leakdrill mock", 480, 480)
+    planes = Planes(*(np.full((480 // k, 480 // k), 110, np.uint8) for k in (1, 2, 2)))
+    mark.put(planes)
+    area = (slice(mark.top, mark.bottom), slice(mark.left, mark.right))
+    for frame in luma(video):
+        assert np.corrcoef(frame[area].ravel(), planes.y[area].ravel())[0, 1] > 0.85
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "sheet.jpg", "still.webp"]
+    head = video.path.read_bytes()[:100_000]
+    assert head.index(b"moov") < head.index(b"mdat")
+
+
+@pytest.mark.parametrize("after", [0, 9, 28, 40, 44])
+def test_an_interrupted_loop_leaves_nothing(render: Render, tmp_path: pathlib.Path, after: int) -> None:
+    written = 0
+
+    def count(done: int, _total: int) -> None:
+        nonlocal written
+        written = done
+
+    with pytest.raises(Interrupted):
+        render(model="turbo", fps=5, seconds=9, on_frame=count, interrupt=lambda: written >= after)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stills_come_with_the_clip(render: Render, tmp_path: pathlib.Path) -> None:
