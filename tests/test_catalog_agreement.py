@@ -1,7 +1,7 @@
 """What the API takes, the model can render: the two are written down apart, because neither may import the other."""
 
 import fake_model
-from fake_model import pipeline
+from fake_model import inputs
 from gateway.videos import catalog
 
 
@@ -9,11 +9,11 @@ def test_the_api_and_the_model_take_the_same() -> None:
     assert set(catalog.SIZES) == set(fake_model.SIZES)
     assert set(catalog.MODELS) == set(fake_model.MODELS)
     assert set(catalog.STYLES) == set(fake_model.STYLES)
-    assert catalog.MAX_SECONDS == pipeline.MAX_SECONDS
-    assert catalog.MAX_FPS == pipeline.MAX_FPS
-    assert catalog.MAX_PROMPT == pipeline.MAX_PROMPT
-    assert catalog.MAX_STEPS == pipeline.MAX_STEPS
-    assert catalog.MAX_GUIDANCE == pipeline.MAX_GUIDANCE
+    assert catalog.MAX_SECONDS == inputs.MAX_SECONDS
+    assert catalog.MAX_FPS == inputs.MAX_FPS
+    assert catalog.MAX_PROMPT == inputs.MAX_PROMPT
+    assert catalog.MAX_STEPS == inputs.MAX_STEPS
+    assert catalog.MAX_GUIDANCE == inputs.MAX_GUIDANCE
 
 
 def test_every_alias_leads_to_a_model() -> None:
