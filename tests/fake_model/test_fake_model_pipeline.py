@@ -176,6 +176,18 @@ def test_every_composition_renders(render: Render, prompt: str) -> None:
     assert render(prompt, fps=2).bytes > 1000
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["forest in fog", "a meadow with a horse", "desert", "a whale in the sea", "a dog on the beach", "street, snow",
+     "city at noon", "a boat on a lake"],
+)  # fmt: skip
+def test_rows_that_are_not_drawn_are_hidden(render: Render, monkeypatch: pytest.MonkeyPatch, prompt: str) -> None:
+    arguments: dict[str, Any] = {"fps": 3, "seconds": 2, "hash_frames": True}
+    trimmed = render(prompt, **arguments).frames_sha256
+    monkeypatch.setattr("fake_model.autoencoder.trim_hidden", lambda _elements, _height: None)
+    assert render(prompt, **arguments).frames_sha256 == trimmed
+
+
 def test_callbacks_tell_the_story(render: Render) -> None:
     steps: list[tuple[int, float, dict[str, object]]] = []
     frames: list[tuple[int, int]] = []

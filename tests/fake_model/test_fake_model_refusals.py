@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import imageio_ffmpeg
 import pytest
 from PIL import Image
 
@@ -135,6 +136,20 @@ def test_encoder_that_cannot_start_is_reported(
     with pytest.raises(EncoderError, match="could not be started"):
         render()
     assert list(tmp_path.iterdir()) == [encoder]
+
+
+def test_missing_encoder_is_reported(render: Render, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", nowhere)
+    with pytest.raises(EncoderError, match="could not be started: No ffmpeg"):
+        render()
+    monkeypatch.undo()
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nothing"))
+    with pytest.raises(EncoderError, match="could not be started"):
+        render(model="turbo", seconds=9)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
