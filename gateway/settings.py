@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     )
     encoder_threads: int = Field(1, ge=1, le=16, description="Threads of the video encoder in each render.")
     watermark: str = Field("synthetic · leakdrill mock", min_length=1, description="Words of the visible mark.")
+    exercise_line: str = Field("", max_length=40, description="A line in the upper left corner of every frame.")
+    step_counter: bool = Field(False, description="Whether a clip shows its steps while it is refined.")
     log_level: str = Field("warning", description="debug, info, warning or error.")
 
     @field_validator("log_level")

@@ -18,8 +18,19 @@ import click
 @click.option("--seed", type=int, default=None, help="Same seed, same frames; random unless given.")
 @click.option("--model", default="standard", show_default=True, help="standard or turbo.")
 @click.option("--style", default=None, help="A style's name.")
+@click.option("--step-counter", is_flag=True, help="Show the steps while the clip is refined.")
+@click.option("--exercise", default=None, help="A line for the upper left corner of every frame.")
 def render(
-    prompt: str, output: Path, size: str, seconds: int, fps: int, seed: int | None, model: str, style: str | None
+    prompt: str,
+    output: Path,
+    size: str,
+    seconds: int,
+    fps: int,
+    seed: int | None,
+    model: str,
+    style: str | None,
+    step_counter: bool,
+    exercise: str | None,
 ) -> None:
     """Render PROMPT to an MP4. The clip is synthetic and says so."""
     from fake_model import PipelineError, VideoPipeline
@@ -42,6 +53,8 @@ def render(
             style=style,
             seed=chosen,
             encoder_threads=2,
+            step_counter=step_counter,
+            exercise=exercise,
             on_frame=show,
         )
     except PipelineError as exc:

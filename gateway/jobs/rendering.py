@@ -50,7 +50,8 @@ class Renderer:
         if self._settings.render == "cached":
             return _link(self._cached(job.request, output, watch), output)
         request = job.request
-        self._render(request, output, watch, forensic=(reference_of(job.id), self._marks))
+        mark = (reference_of(job.id), self._marks)
+        self._render(request, output, watch, forensic=mark, created_at=job.created_at)
         if self._signer is not None:
             self._signer.sign(output, title=TITLE, model=request.variant, seed=request.seed, created_at=job.created_at)
         return output.stat().st_size
@@ -63,12 +64,18 @@ class Renderer:
             # A name of our own: two workers may make the same clip at once, and either's is as good.
             fresh = cached.with_name(f"{os.getpid()}-{output.name}")
             plain = replace(request, prompt=CACHED_PROMPT, seed=0, style=None, negative_prompt="", guidance_scale=None)
-            self._render(plain, fresh, watch, forensic=None)
+            self._render(plain, fresh, watch, forensic=None, created_at=None)
             fresh.replace(cached)
         return cached
 
     def _render(
-        self, request: RenderRequest, output: Path, watch: Watch, *, forensic: tuple[int, bytes] | None
+        self,
+        request: RenderRequest,
+        output: Path,
+        watch: Watch,
+        *,
+        forensic: tuple[int, bytes] | None,
+        created_at: float | None,
     ) -> None:
         VideoPipeline()(
             request.prompt,
@@ -85,6 +92,9 @@ class Renderer:
             watermark=self._settings.watermark,
             encoder_threads=self._settings.encoder_threads,
             forensic=forensic,
+            exercise=self._settings.exercise_line or None,
+            step_counter=self._settings.step_counter,
+            created_at=created_at,
             callback_on_step_end=watch.on_step,
             on_frame=watch.on_frame,
             interrupt=watch.interrupt,
