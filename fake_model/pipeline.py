@@ -167,12 +167,10 @@ class VideoPipeline:
         grade = _grade(guidance_scale, chosen, style)
         stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards, chosen.turn_seconds)
         painting = paint(stage, embeds, palette_for(embeds, grade))
-        autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
 
         # 3. Prepare timesteps
         scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
         scheduler.set_timesteps(steps)
-
         stills = Stills(thumbnail, spritesheet, num_frames)
         settings = EncoderSettings(
             width, height, fps, chosen.qp + busyness(embeds), encoder_threads, created_at,
@@ -180,6 +178,8 @@ class VideoPipeline:
         )  # fmt: skip
         loop = _loop(chosen, refine_frames, num_frames, fps)
         with stills, _writer(output, loop, num_frames, stop, settings) as writer:
+            # ffmpeg starts up while the scene is painted.
+            autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
             reel = Reel(
                 writer, autoencoder, hidden, labels, num_frames, stop, on_frame,
                 stills=stills, loop=loop, hash_frames=hash_frames,

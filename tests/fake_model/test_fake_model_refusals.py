@@ -77,7 +77,7 @@ def test_interrupt_leaves_nothing(render: Render, tmp_path: pathlib.Path, after:
     assert "ffmpeg" not in children()
 
 
-def test_interrupt_during_the_painting_starts_no_encoder(render: Render, tmp_path: pathlib.Path) -> None:
+def test_interrupt_during_the_painting_leaves_nothing(render: Render, tmp_path: pathlib.Path) -> None:
     asked = 0
 
     def third() -> bool:
@@ -89,6 +89,7 @@ def test_interrupt_during_the_painting_starts_no_encoder(render: Render, tmp_pat
         render(interrupt=third)
     assert asked == 3
     assert list(tmp_path.iterdir()) == []
+    assert "ffmpeg" not in children()
 
 
 def test_interrupt_spares_a_clip_of_the_same_name(render: Render, tmp_path: pathlib.Path) -> None:
