@@ -176,13 +176,18 @@ class _Cells:
             picture = np.asarray(resized, dtype=np.float32)
         self.picture = np.ascontiguousarray(picture)
         self.where = where
+        # Sums over everything above and left of a point: a mean over any rectangle is four look-ups.
+        self._sums = np.pad(self.picture, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
 
     def at(self, place: Place) -> Vector:
         """Means over the cells, row by row, zero where a cell is outside: (CELLS,), for (scale x, y, offset x, y)."""
         height, width = self.picture.shape
-        across = _boxes(self.where.columns, width, place[2], place[0])
-        down = _boxes(self.where.rows, height, place[3], place[1])
-        return (down @ self.picture @ across.T).astype(np.float64).reshape(-1)
+        top, bottom, tall = _edges(self.where.rows, height, place[3], place[1])
+        left, right, wide = _edges(self.where.columns, width, place[2], place[0])
+        above, below = _between(self._sums, top, 0), _between(self._sums, bottom, 0)
+        strips = below - above
+        means: Vector = (_between(strips, right, 1) - _between(strips, left, 1)) / (tall * wide)
+        return means.reshape(-1)
 
     def score(self, place: Place) -> float:
         """How far the pilot stands out there.
@@ -250,13 +255,28 @@ def _placements(cells: int, length: int) -> tuple[list[tuple[float, float]], Ima
 
 def _boxes(cells: int, length: int, first: float, share: float) -> Image2:
     """Rows that take the mean over the middle of each cell: (cells, length), zero for what is outside the picture."""
-    size = length / (cells * share)
-    centre = (np.arange(cells) + 0.5) * size - first / share * length
+    low, high, size = _edges(cells, length, first, share)
     pixel = np.arange(length)
-    low, high = centre[:, None] - size * _CORE / 2, centre[:, None] + size * _CORE / 2
-    covered = np.minimum(high, pixel + 1) - np.maximum(low, pixel)
-    boxes: Image2 = (np.maximum(covered, 0) / (size * _CORE)).astype(np.float32)
+    covered = np.minimum(high[:, None], pixel + 1) - np.maximum(low[:, None], pixel)
+    boxes: Image2 = (np.maximum(covered, 0) / size).astype(np.float32)
     return boxes
+
+
+def _edges(cells: int, length: int, first: float, share: float) -> tuple[Vector, Vector, float]:
+    """Where the middle of each cell begins and ends in pixels, kept inside the picture, and its whole size."""
+    cell = length / (cells * share)
+    centre = (np.arange(cells) + 0.5) * cell - first / share * length
+    size = cell * _CORE
+    return np.clip(centre - size / 2, 0, length), np.clip(centre + size / 2, 0, length), size
+
+
+def _between(sums: Vector, at: Vector, axis: int) -> Vector:
+    """Values at fractional places along an axis."""
+    whole = np.minimum(at.astype(np.intp), sums.shape[axis] - 2)
+    part = (at - whole)[:, None] if axis == 0 else at - whole
+    low, high = sums.take(whole, axis), sums.take(whole + 1, axis)
+    mixed: Vector = low + (high - low) * part
+    return mixed
 
 
 def _align(cells: _Cells, start: Place) -> tuple[float, Place]:
