@@ -159,21 +159,21 @@ class VideoPipeline:
         num_frames = seconds * fps
         refine_frames = 0 if continue_from else _refine_frames(chosen, num_frames, fps)
         start = None if image is None else first_picture(image, width, height)
-        hidden = None if forensic is None else _forensic_mark(forensic, width, height)
         labels = _labels(watermark, exercise, width, height)
 
         # 2. Encode prompt, and paint the scene it asks for
         embeds = encode_prompt(prompt, negative_prompt)
-        grade = _grade(guidance_scale, chosen, style)
+        qp = chosen.qp + busyness(embeds)
+        hidden = None if forensic is None else _forensic_mark(forensic, width, height, qp)
         stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards, chosen.turn_seconds)
-        painting = paint(stage, embeds, palette_for(embeds, grade))
+        painting = paint(stage, embeds, palette_for(embeds, _grade(guidance_scale, chosen, style)))
 
         # 3. Prepare timesteps
         scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
         scheduler.set_timesteps(steps)
         stills = Stills(thumbnail, spritesheet, num_frames)
         settings = EncoderSettings(
-            width, height, fps, chosen.qp + busyness(embeds), encoder_threads, created_at,
+            width, height, fps, qp, encoder_threads, created_at,
             f"synthetic · leakdrill mock · model {model} · seed {seed}",
         )  # fmt: skip
         loop = _loop(chosen, refine_frames, num_frames, fps)
@@ -212,10 +212,10 @@ def _never() -> bool:
     return False
 
 
-def _forensic_mark(forensic: tuple[int, bytes], width: int, height: int) -> ForensicMark:
+def _forensic_mark(forensic: tuple[int, bytes], width: int, height: int, qp: int) -> ForensicMark:
     try:
         payload, key = forensic
-        return ForensicMark(payload, key, width, height)
+        return ForensicMark(payload, key, width, height, qp=qp)
     except (TypeError, ValueError) as exc:  # InvalidInput is a ValueError; its argument is a part of this one
         raise InvalidInput("forensic", f"a pair of payload and key ({exc}), or None") from exc
 
