@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.errors import InvalidCredentials
 from gateway.tokens import Token, service
-from gateway.web.context import Ctx
+from gateway.web.context import Context, Ctx
 
 
 def bearer_of(request: Request) -> str | None:
@@ -17,22 +17,22 @@ def bearer_of(request: Request) -> str | None:
     return value.strip() or None if scheme.lower() == "bearer" else None
 
 
-async def reader(request: Request, ctx: Ctx) -> Token:
-    """The caller's token, good for reading."""
+async def _good_for(scope: str, request: Request, ctx: Context) -> Token:
     now = ctx.clock.now()
     token = await service.authenticate(ctx.store, ctx.keys.tokens, bearer_of(request), now=now)
-    service.ensure_scope(token, service.READ)
+    service.ensure_scope(token, scope)
     ctx.usage.note(token.accessor, now)
     return token
+
+
+async def reader(request: Request, ctx: Ctx) -> Token:
+    """The caller's token, good for reading."""
+    return await _good_for(service.READ, request, ctx)
 
 
 async def writer(request: Request, ctx: Ctx) -> Token:
     """The caller's token, good for creating."""
-    now = ctx.clock.now()
-    token = await service.authenticate(ctx.store, ctx.keys.tokens, bearer_of(request), now=now)
-    service.ensure_scope(token, service.WRITE)
-    ctx.usage.note(token.accessor, now)
-    return token
+    return await _good_for(service.WRITE, request, ctx)
 
 
 async def admin(request: Request, ctx: Ctx) -> str:
