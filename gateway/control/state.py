@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastapi import APIRouter
 
 from gateway import __version__
@@ -41,9 +39,8 @@ async def state(ctx: Ctx, actor: Admin) -> State:
     now = ctx.clock.now()
     counts = await service.counts(ctx.store, now=now)
     load = await job_service.load(ctx.store, now=now)
-    basis = await _status(ctx)
     return State(
-        **basis.model_dump(),
+        **(await _status_with(ctx, load, now)).model_dump(),
         tokens=dict(counts.tokens),
         jobs=dict(counts.jobs),
         worker_list=[WorkerInfo(**vars(worker)) for worker in load.workers],
@@ -75,7 +72,7 @@ async def set_clock(body: SetClock, ctx: Ctx, actor: Admin) -> Status:
         present = (await service.show(ctx.store)).clock
         if present is None:
             raise InvalidRequest("There is no replay clock yet; give it a time to start from.", param="time")
-        clock = replace(present.moved(now, speed=body.speed, running=body.running))
+        clock = present.moved(now, speed=body.speed, running=body.running)
     await service.set_clock(ctx.store, clock, now=now, actor=actor)
     return await _status(ctx)
 
@@ -105,8 +102,11 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
 
 async def _status(ctx: Context) -> Status:
     now = ctx.clock.now()
+    return await _status_with(ctx, await job_service.load(ctx.store, now=now), now)
+
+
+async def _status_with(ctx: Context, load: job_service.Load, now: float) -> Status:
     stands = await service.show(ctx.store)
-    load = await job_service.load(ctx.store, now=now)
     return Status(
         phase=stands.phase,
         phase_since=stands.phase_since,
