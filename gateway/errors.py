@@ -13,6 +13,7 @@
         ├── Conflict              409
         ├── PayloadTooLarge       413
         ├── UnsupportedMediaType  415
+        ├── RangeNotSatisfiable   416
         ├── UnprocessableRequest  422
         ├── QueueFull             429
         ├── ServerFault           500
@@ -156,6 +157,14 @@ class UnsupportedMediaType(APIError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_media_type"
+
+
+class RangeNotSatisfiable(APIError):
+    """A byte range outside the file (RFC 9110, section 15.5.17)."""
+
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
 
 
 class UnprocessableRequest(APIError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from gateway.errors import Conflict, NotFound
 from gateway.jobs import Job, JobStatus, service
 from gateway.jobs.service import Standing
 from gateway.videos import catalog, links, parsing
+from gateway.videos.clips import ClipResponse
 from gateway.videos.schemas import CreateVideo, Model, ModelPage, SignedLink, Video, VideoDeleted, VideoPage
 from gateway.web.auth import Reader, Writer
 from gateway.web.context import Context, Ctx
@@ -72,9 +73,9 @@ async def delete(video_id: str, ctx: Ctx, token: Writer) -> Response:
     return _json(VideoDeleted(id=job.id))
 
 
-@router.get("/v1/videos/{video_id}/content", tags=["videos"], response_class=FileResponse)
+@router.get("/v1/videos/{video_id}/content", tags=["videos"], response_class=ClipResponse)
 @router.head("/v1/videos/{video_id}/content", include_in_schema=False)
-async def content(video_id: str, ctx: Ctx, token: Reader, variant: Literal["video"] = "video") -> FileResponse:
+async def content(video_id: str, ctx: Ctx, token: Reader, variant: Literal["video"] = "video") -> ClipResponse:
     """The clip, video/mp4. Ranges work."""
     standing = await service.show(ctx.store, token, video_id, now=ctx.clock.now())
     return _file(ctx, standing.job)
@@ -91,9 +92,9 @@ async def link(video_id: str, request: Request, ctx: Ctx, token: Reader) -> Resp
     return _json(SignedLink(url=base + links.path(ctx.keys.links, video_id, expires_at), expires_at=expires_at))
 
 
-@router.get("/media/{video_id}", tags=["media"], response_class=FileResponse)
+@router.get("/media/{video_id}", tags=["media"], response_class=ClipResponse)
 @router.head("/media/{video_id}", include_in_schema=False)
-async def media(video_id: str, ctx: Ctx, exp: str = "", sig: str = "") -> FileResponse:
+async def media(video_id: str, ctx: Ctx, exp: str = "", sig: str = "") -> ClipResponse:
     """A signed link's clip. The token that the video belongs to is checked at each request."""
     now = ctx.clock.now()
     links.verify(ctx.keys.links, video_id, exp, sig, now=now)
@@ -144,9 +145,9 @@ def _video(standing: Standing) -> Response:
     return _json(Video.of(job), headers)
 
 
-def _file(ctx: Context, job: Job) -> FileResponse:
+def _file(ctx: Context, job: Job) -> ClipResponse:
     path = _ready_file(ctx, job)
-    return FileResponse(
+    return ClipResponse(
         path,
         media_type="video/mp4",
         filename=f"{job.id}.mp4",

@@ -225,6 +225,10 @@ async def test_content_ranges_and_heads(desk: Desk) -> None:
         assert (tail.status_code, tail.content) == (206, b"789")
         past = await desk.http.get(url, headers={**auth, "Range": "bytes=50-"})
         assert past.status_code == 416
+        assert past.json()["error"]["code"] == "range_not_satisfiable"
+        assert past.headers["content-range"].endswith("*/10")
+        broken = await desk.http.get(url, headers={**auth, "Range": "lines=1"})
+        assert (broken.status_code, broken.json()["error"]["param"]) == (400, "range")
 
 
 async def test_a_clip_expires(desk: Desk) -> None:
