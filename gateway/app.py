@@ -22,6 +22,7 @@ from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
+from gateway.videos import content, models
 from gateway.videos import endpoints as videos
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
@@ -79,6 +80,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     routers = (
         health,
         videos.router,
+        content.router,
+        models.router,
         oauth.router,
         control_state.public,
         control_state.router,

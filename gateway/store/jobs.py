@@ -21,7 +21,13 @@ class JobStatus(StrEnum):
 @dataclass(frozen=True)
 class RenderRequest:
     """What was asked for. `model` is the name that was sent, `variant` the one that renders; `size` is "WxH" in
-    pixels, `seconds` the clip's length."""
+    pixels, `seconds` the whole clip's length.
+
+    `kind` is create, remix, edit or extend; `remixed_from` the video it came from. `base_prompt` is the prompt whose
+    scene a remix or an extension keeps. `input` names a file in the inputs directory: the picture a clip starts from,
+    or the clip that is edited or extended. `added_seconds` is what an extension appends, `continue_from` where its
+    motion goes on. `colours` are RGB triples of the characters that shall reappear.
+    """
 
     prompt: str
     model: str
@@ -34,6 +40,13 @@ class RenderRequest:
     negative_prompt: str = ""
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    kind: str = "create"
+    remixed_from: str | None = None
+    base_prompt: str | None = None
+    input: str | None = None
+    added_seconds: int | None = None
+    continue_from: int | None = None
+    colours: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,10 @@ class Job:
     bytes: int | None
     error_code: str | None
     error_message: str | None
+    next_tick: int | None
+    fate: str | None
+    share: str
+    share_id: str | None
 
     @property
     def ended(self) -> bool:
@@ -320,4 +337,8 @@ def _job(row: Row) -> Job:
         bytes=row["bytes"],
         error_code=row["error_code"],
         error_message=row["error_message"],
+        next_tick=row["next_tick"],
+        fate=row["fate"],
+        share=row["share"],
+        share_id=row["share_id"],
     )

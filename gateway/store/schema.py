@@ -3,7 +3,7 @@
 `jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
 """
 
-VERSION = 1
+VERSION = 2
 
 SQLITE = """
 CREATE TABLE tokens (
@@ -13,6 +13,7 @@ CREATE TABLE tokens (
     cohort         TEXT NOT NULL,
     scopes         TEXT NOT NULL,
     labels         TEXT NOT NULL,
+    tier           TEXT NOT NULL DEFAULT 'standard',
     state          TEXT NOT NULL CHECK (state IN ('active', 'quarantined', 'suspended', 'revoked')),
     created_at     REAL NOT NULL,
     expires_at     REAL,
@@ -47,7 +48,11 @@ CREATE TABLE jobs (
     error_code    TEXT,
     error_message TEXT,
     revocation    TEXT,
-    deleted_at    REAL
+    deleted_at    REAL,
+    next_tick     INTEGER,
+    fate          TEXT,
+    share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
+    share_id      TEXT UNIQUE
 );
 CREATE INDEX jobs_waiting ON jobs (priority, seq) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status = 'in_progress';
@@ -99,7 +104,77 @@ CREATE TABLE exercise (
     anchor_wall  REAL,
     speed        REAL,
     running      INTEGER,
-    utc_offset   INTEGER
+    utc_offset   INTEGER,
+    profile      TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
+
+CREATE TABLE characters (
+    id         TEXT PRIMARY KEY,
+    accessor   TEXT NOT NULL REFERENCES tokens (accessor),
+    name       TEXT NOT NULL,
+    colours    TEXT NOT NULL,
+    created_at REAL NOT NULL
+);
+
+CREATE TABLE idempotency (
+    accessor    TEXT NOT NULL REFERENCES tokens (accessor),
+    key         TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    job         TEXT NOT NULL,
+    at          REAL NOT NULL,
+    PRIMARY KEY (accessor, key)
+);
+CREATE INDEX idempotency_recent ON idempotency (accessor, fingerprint, at);
+
+CREATE TABLE webhook_endpoints (
+    seq              INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    accessor         TEXT NOT NULL REFERENCES tokens (accessor),
+    name             TEXT NOT NULL,
+    url              TEXT NOT NULL,
+    event_types      TEXT NOT NULL,
+    secret           TEXT NOT NULL,
+    old_secret       TEXT,
+    old_secret_until REAL,
+    created_at       REAL NOT NULL,
+    updated_at       REAL
+);
+
+CREATE TABLE webhook_deliveries (
+    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT NOT NULL,
+    endpoint        TEXT NOT NULL,
+    accessor        TEXT NOT NULL,
+    job             TEXT,
+    event_type      TEXT NOT NULL,
+    payload         TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead', 'stopped')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL,
+    status_code     INTEGER,
+    error           TEXT,
+    created_at      REAL NOT NULL,
+    ended_at        REAL
+);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
+
+CREATE TABLE faults (
+    id         TEXT PRIMARY KEY,
+    rule       TEXT NOT NULL,
+    remaining  INTEGER,
+    fired      INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    until      REAL
+);
+
+CREATE TABLE client_findings (
+    accessor TEXT NOT NULL,
+    finding  TEXT NOT NULL,
+    count    INTEGER NOT NULL,
+    first_at REAL NOT NULL,
+    last_at  REAL NOT NULL,
+    example  TEXT,
+    PRIMARY KEY (accessor, finding)
+);
 """

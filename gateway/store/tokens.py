@@ -28,6 +28,7 @@ class Token:
     cohort: str
     scopes: tuple[str, ...]
     labels: tuple[str, ...]
+    tier: str
     state: TokenState
     created_at: float
     expires_at: float | None
@@ -88,8 +89,9 @@ class TokenFilter:
 def insert(tx: Connection, token: Token, secret_hash: bytes) -> None:
     """Adds a new row."""
     tx.execute(
-        "INSERT INTO tokens (accessor, secret_hash, principal, cohort, scopes, labels, state, created_at, expires_at) "
-        "VALUES (:accessor, :secret_hash, :principal, :cohort, :scopes, :labels, :state, :created_at, :expires_at)",
+        "INSERT INTO tokens (accessor, secret_hash, principal, cohort, scopes, labels, tier, "
+        "state, created_at, expires_at) VALUES (:accessor, :secret_hash, :principal, :cohort, :scopes, :labels, :tier, "
+        ":state, :created_at, :expires_at)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
@@ -97,6 +99,7 @@ def insert(tx: Connection, token: Token, secret_hash: bytes) -> None:
             "cohort": token.cohort,
             "scopes": " ".join(token.scopes),
             "labels": json.dumps(token.labels),
+            "tier": token.tier,
             "state": str(token.state),
             "created_at": token.created_at,
             "expires_at": token.expires_at,
@@ -182,6 +185,7 @@ def token_of(row: Row) -> Token:
         cohort=row["cohort"],
         scopes=tuple(row["scopes"].split()),
         labels=tuple(json.loads(row["labels"])),
+        tier=row["tier"],
         state=TokenState(row["state"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],

@@ -37,6 +37,7 @@ class NewToken:
     scopes: tuple[str, ...] = SCOPES
     labels: tuple[str, ...] = ()
     expires_in: float | None = None
+    tier: str = "standard"
 
 
 async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
@@ -48,6 +49,7 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
         cohort=new.cohort,
         scopes=new.scopes,
         labels=new.labels,
+        tier=new.tier,
         state=TokenState.ACTIVE,
         created_at=now,
         expires_at=None if new.expires_in is None else now + new.expires_in,
