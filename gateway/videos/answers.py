@@ -11,7 +11,7 @@ from gateway.videos.schemas import Video
 
 
 def json_answer(body: BaseModel, headers: dict[str, str] | None = None) -> Response:
-    return Response(body.model_dumpjson_answer(), media_type="application/json", headers=headers)
+    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
 def video_answer(standing: Standing) -> Response:
