@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fake_model.edit import VideoEditPipeline
     from fake_model.errors import EncoderError, Interrupted, InvalidInput, PipelineError
     from fake_model.export import export_spritesheet, export_thumbnail
+    from fake_model.extend import VideoExtendPipeline
     from fake_model.pipeline import MODELS, SIZES, STYLES, VideoOutput, VideoPipeline
+    from fake_model.sources import Source, check_picture, palette_of, probe, sniff
 
 __all__ = [
     "MODELS",
@@ -21,16 +24,26 @@ __all__ = [
     "Interrupted",
     "InvalidInput",
     "PipelineError",
+    "Source",
+    "VideoEditPipeline",
+    "VideoExtendPipeline",
     "VideoOutput",
     "VideoPipeline",
+    "check_picture",
     "export_spritesheet",
     "export_thumbnail",
+    "palette_of",
+    "probe",
+    "sniff",
 ]
 
 _HOMES = {
+    "edit": ("VideoEditPipeline",),
     "errors": ("EncoderError", "Interrupted", "InvalidInput", "PipelineError"),
     "export": ("export_spritesheet", "export_thumbnail"),
+    "extend": ("VideoExtendPipeline",),
     "pipeline": ("MODELS", "SIZES", "STYLES", "VideoOutput", "VideoPipeline"),
+    "sources": ("Source", "check_picture", "palette_of", "probe", "sniff"),
 }
 
 

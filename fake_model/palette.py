@@ -59,12 +59,24 @@ def blend(first: RGB, second: RGB, amount: float) -> RGB:
     return tuple(a * keep + b * amount for a, b in zip(first, second, strict=True))  # type: ignore[return-value]
 
 
+def luma(colour: RGB) -> float:
+    """Brightness of a colour by BT.709, 0..255."""
+    return 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+
+
 @dataclass(frozen=True)
 class Palette:
-    """The named colours of one time of day, with the grade that every table passes through."""
+    """The named colours of one time of day, with the grade that every table passes through.
+
+    Args:
+        colours: by name.
+        grade: of every table.
+        own: colours that the scene is given from outside, dark to light; none for most.
+    """
 
     colours: Mapping[str, RGB]
     grade: Grade
+    own: tuple[RGB, ...] = ()
 
     def __getitem__(self, name: str) -> RGB:
         return self.colours[name]

@@ -6,39 +6,23 @@ The words are those of diffusers' pipelines; the arithmetic of the noise is real
 from __future__ import annotations
 
 import pathlib
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TypeVar
 
 from PIL import Image
 
-from fake_model.autoencoder import Autoencoder
-from fake_model.denoiser import Denoiser
-from fake_model.elements import Element, Stage
-from fake_model.errors import Interrupted, InvalidInput
-from fake_model.export import POLL_SECONDS, EncoderSettings, VideoWriter
-from fake_model.forensic import ForensicMark
-from fake_model.inputs import MODELS, SIZES, STYLES, check_inputs
+from fake_model.export import EncoderSettings, VideoWriter
+from fake_model.inputs import MAX_SECONDS, MAX_TICKS, MODELS, SIZES, STYLES, Options, StepCallback, whole
 from fake_model.loop import LoopWriter
-from fake_model.noise import mix
-from fake_model.palette import Grade
-from fake_model.reel import Reel, check
+from fake_model.reel import Reel
 from fake_model.refine import Refinement
-from fake_model.scenes import busyness, paint, palette_for
-from fake_model.scheduler import FlowMatchEulerScheduler
 from fake_model.start import first_picture
 from fake_model.stills import Preview, Stills
-from fake_model.text_encoder import encode_prompt
-from fake_model.variants import Variant, document, variant
-from fake_model.watermark import Label, Watermark
+from fake_model.studio import Studio
+from fake_model.text_encoder import encode_remix
+from fake_model.variants import Variant
 
 __all__ = ["MODELS", "SIZES", "STYLES", "VideoOutput", "VideoPipeline"]
-
-T = TypeVar("T")
-StepCallback = Callable[["VideoPipeline", int, float, dict[str, object]], None]
 
 
 @dataclass(frozen=True)
@@ -105,6 +89,8 @@ class VideoPipeline:
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
+        base_prompt: str | Sequence[str] | None = None,
+        colours: Sequence[tuple[int, int, int]] | None = None,
     ) -> VideoOutput:
         """Make a clip.
 
@@ -140,59 +126,53 @@ class VideoPipeline:
                 n}).
             on_frame: called after each frame with (frames written, num_frames).
             interrupt: asked at least once per frame; True ends the call.
+            base_prompt: the prompt of an earlier clip that this one is a remix of: its scene with the same seed and
+                negative prompt, changed only in what `prompt` names. Several, oldest first, for a remix of a remix.
+            colours: 1 to 10 RGB triples that the scene is coloured with, as from `palette_of` a character's clip.
 
         Raises:
             InvalidInput: an argument is outside the above; nothing was started.
             Interrupted: `interrupt` said so; ffmpeg and the temporary file are gone.
             EncoderError: ffmpeg failed or the file could not be written; the temporary file is gone.
         """
-        stop = interrupt or _never
-        # 1. Check inputs
-        check_inputs(
-            prompt, output, size, seconds, fps, model, style, seed, negative_prompt, num_inference_steps,
-            guidance_scale, watermark, encoder_threads, strength=strength, continue_from=continue_from,
-            exercise=exercise, created_at=created_at, thumbnail=thumbnail, spritesheet=spritesheet,
+        options = Options(
+            prompt, output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
+            strength, colours, watermark, encoder_threads, forensic, hash_frames, exercise, step_counter, created_at,
+            thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt, base_prompt,
         )  # fmt: skip
-        width, height = (int(side) for side in size.split("x"))
-        chosen = variant(model)
-        steps = num_inference_steps or chosen.num_inference_steps
+        # 1. Check inputs
+        options.check()
+        whole("seconds", seconds, 1, MAX_SECONDS)
+        whole("continue_from", continue_from, 0, MAX_TICKS)
+        width, height = options.frame
         num_frames = seconds * fps
-        refine_frames = 0 if continue_from else _refine_frames(chosen, num_frames, fps)
         start = None if image is None else first_picture(image, width, height)
-        labels = _labels(watermark, exercise, width, height)
 
-        # 2. Encode prompt, and paint the scene it asks for
-        embeds = encode_prompt(prompt, negative_prompt)
-        qp = chosen.qp + busyness(embeds)
-        hidden = None if forensic is None else _forensic_mark(forensic, width, height, qp)
-        stage = Stage(width, height, fps, mix(embeds.key, seed), embeds.pace, embeds.backwards, chosen.turn_seconds)
-        painting = paint(stage, embeds, palette_for(embeds, _grade(guidance_scale, chosen, style)))
+        # 2. Encode prompt
+        studio = Studio(options, encode_remix(options.bases, prompt, negative_prompt))
+        refine_frames = 0 if continue_from else studio.refine_frames(num_frames)
+        hidden, labels = studio.forensic_mark(), studio.labels()
 
         # 3. Prepare timesteps
-        scheduler = FlowMatchEulerScheduler(shift=chosen.shift)
-        scheduler.set_timesteps(steps)
+        scheduler = studio.scheduler()
         stills = Stills(thumbnail, spritesheet, num_frames)
-        settings = EncoderSettings(
-            width, height, fps, qp, encoder_threads, created_at,
-            f"synthetic · leakdrill mock · model {model} · seed {seed}",
-        )  # fmt: skip
-        loop = _loop(chosen, refine_frames, num_frames, fps)
-        with stills, _writer(output, loop, num_frames, stop, settings) as writer:
+        loop = _loop(options.variant, refine_frames, num_frames, fps)
+        with stills, _writer(output, loop, num_frames, options.stop, studio.settings()) as writer:
             # ffmpeg starts up while the scene is painted.
-            autoencoder, denoiser = _while_asking(partial(_first_frame, painting, width, height), stop)
+            autoencoder, denoiser = studio.painted_with_denoiser()
             reel = Reel(
-                writer, autoencoder, hidden, labels, num_frames, stop, on_frame,
+                writer, autoencoder, hidden, labels, num_frames, options.stop, on_frame,
                 stills=stills, loop=loop, hash_frames=hash_frames,
             )  # fmt: skip
             if refine_frames:
                 # 4. and 5. Prepare latents, and denoise them
                 preview = Preview(on_preview, watermark, width, height)
                 refinement = Refinement(
-                    scheduler, autoencoder, denoiser, reel, refine_frames, stop, step_counter, preview
+                    scheduler, autoencoder, denoiser, reel, refine_frames, options.stop, step_counter, preview
                 )
-                for index, timestep in refinement.run(autoencoder.noise(stage.seed), start, strength):
+                for index, timestep in refinement.run(autoencoder.noise(studio.stage.seed), start, strength):
                     if callback_on_step_end is not None:
-                        callback_on_step_end(self, index, timestep, {"num_inference_steps": steps})
+                        callback_on_step_end(self, index, timestep, {"num_inference_steps": options.steps})
 
             # 6. Decode: the latents have arrived at the scene, which now moves
             for frame in loop or range(refine_frames, num_frames):
@@ -208,69 +188,6 @@ class VideoPipeline:
         )  # fmt: skip
 
 
-def _never() -> bool:
-    return False
-
-
-def _forensic_mark(forensic: tuple[int, bytes], width: int, height: int, qp: int) -> ForensicMark:
-    try:
-        payload, key = forensic
-        return ForensicMark(payload, key, width, height, qp=qp)
-    except (TypeError, ValueError) as exc:  # InvalidInput is a ValueError; its argument is a part of this one
-        raise InvalidInput("forensic", f"a pair of payload and key ({exc}), or None") from exc
-
-
-def _labels(watermark: str, exercise: str | None, width: int, height: int) -> list[Watermark | Label]:
-    labels: list[Watermark | Label] = [Watermark(watermark, width, height)]
-    if exercise is not None:
-        labels.append(Label(exercise, width, height, right=False))
-    return labels
-
-
-def _first_frame(
-    painting: Iterator[Element | None], width: int, height: int, cancelled: threading.Event
-) -> tuple[Autoencoder, Denoiser]:
-    """The scene in place, its first frame drawn, and what pulls latents toward that frame."""
-    autoencoder = Autoencoder(width, height, _collect(painting, cancelled))
-    autoencoder.render(0)
-    return autoencoder, Denoiser(autoencoder.encode())
-
-
-def _collect(painting: Iterator[Element | None], cancelled: threading.Event) -> list[Element]:
-    """The scene's elements; gives up early once cancelled."""
-    elements = []
-    for element in painting:
-        if cancelled.is_set():
-            raise Interrupted("interrupted while painting")
-        if element is not None:
-            elements.append(element)
-    return elements
-
-
-def _while_asking(work: Callable[[threading.Event], T], stop: Callable[[], bool]) -> T:
-    """Run `work` in a thread while this one asks whether to stop.
-
-    Painting a large scene takes longer than an interrupt may, and `stop` belongs to the caller's thread. A cancelled
-    thread ends by itself at its next element; it holds no file and no process.
-    """
-    cancelled = threading.Event()
-    executor = ThreadPoolExecutor(1, thread_name_prefix="fake_model")
-    try:
-        future = executor.submit(work, cancelled)
-        while not future.done():
-            check(stop)
-            wait([future], POLL_SECONDS)
-        return future.result()
-    finally:
-        cancelled.set()
-        executor.shutdown(wait=False)
-
-
-def _refine_frames(chosen: Variant, num_frames: int, fps: int) -> int:
-    """Frames given to the refinement: the variant's time, at most 40 % of the clip, and one of two at the least."""
-    return max(min(round(chosen.refine_seconds * fps), num_frames * 2 // 5), min(1, num_frames - 1))
-
-
 def _loop(chosen: Variant, first: int, num_frames: int, fps: int) -> range | None:
     """The frames of the loop, from `first` on, if the model loops and the clip is longer than that."""
     length = 2 * chosen.turn_seconds * fps
@@ -283,11 +200,3 @@ def _writer(
     if loop is not None:
         return LoopWriter(output, loop.start, num_frames, stop, settings)
     return VideoWriter(output, interrupt=stop, **asdict(settings))
-
-
-def _grade(guidance: float | None, chosen: Variant, style: str | None) -> Grade:
-    """The style's grade over colours of full strength at the variant's own guidance, weaker below, stronger above."""
-    beyond = 0.0 if guidance is None else guidance - chosen.guidance_scale
-    saturation = max(0.35, min(1.35, 1.0 + beyond * 0.07))
-    own = Grade() if style is None else Grade(**document("styles")[style])
-    return Grade(saturation=saturation).then(own)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fake_model.noise import mix, seed_of
 from fake_model.variants import document
@@ -41,7 +41,8 @@ class PromptEmbeds:
         colours: colour words, in order of appearance.
         pace: factor on the speed of the camera.
         backwards: the camera looks to the left.
-        key: 32-bit hash of the normalised text.
+        key: 32-bit hash of the normalised text; decides the layout.
+        variation: 32-bit hash of remixes that named nothing known; 0 for none. Decides a shade of the colours.
     """
 
     composition: str
@@ -53,19 +54,19 @@ class PromptEmbeds:
     pace: float
     backwards: bool
     key: int
+    variation: int = 0
 
 
 def encode_prompt(prompt: str, negative_prompt: str = "") -> PromptEmbeds:
     """Read a prompt; concepts that the negative prompt names are left out."""
-    text = " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
-    refused = " ".join(unicodedata.normalize("NFKC", negative_prompt).casefold().split())
-    found = {topic: _concepts(topic, text) - _concepts(topic, refused) for topic in document("vocabulary")}
+    text, refused = _normal(prompt), _normal(negative_prompt)
+    found = _found(text, refused)
     key = mix(seed_of(text), seed_of(refused))
     subject = _first("subject", found, text)
     time = _time(found["time"], key, found["composition"])
     composition = _composition(found, subject, key)
-    weather = next((name for name in ("rain", "snow", "fog", "clouds") if name in found["weather"]), None)
-    pace = 0.55 if "slow" in found["pace"] else 1.5 if "fast" in found["pace"] else 1.0
+    weather = _weather(found["weather"])
+    pace = _pace(found["pace"])
     direction = found["direction"]
     return PromptEmbeds(
         composition=composition,
@@ -73,11 +74,71 @@ def encode_prompt(prompt: str, negative_prompt: str = "") -> PromptEmbeds:
         weather=weather or ("clear" if mix(key, 2) % 3 else "clouds"),
         subject=subject,
         mount=_first("mount", found, text),
-        colours=tuple(sorted(found["colour"], key=lambda name: _position("colour", name, text))),
+        colours=_colours(found["colour"], text),
         pace=pace,
         backwards="left" in direction or ("right" not in direction and mix(key, 3) % 2 == 0),
         key=key,
     )
+
+
+def encode_remix(bases: Sequence[str], prompt: str, negative_prompt: str = "") -> PromptEmbeds:
+    """Read a prompt as a change of earlier ones.
+
+    Args:
+        bases: earlier prompts, oldest first, each a change of those before it; none for a prompt of its own.
+        prompt: what it names replaces what the earlier ones ask for; everything else stays, the layout too. If that
+            changes nothing, the colours are varied by its hash, unless it is the last earlier prompt itself.
+        negative_prompt: of all of them.
+    """
+    first, *changes = *bases, prompt
+    embeds, refused, before = encode_prompt(first, negative_prompt), _normal(negative_prompt), _normal(first)
+    for change in changes:
+        text = _normal(change)
+        if text != before:
+            changed = _changed(embeds, text, refused)
+            varied = replace(embeds, variation=mix(embeds.variation, seed_of(text)) or 1)
+            embeds = varied if changed == embeds else changed
+        before = text
+    return embeds
+
+
+def _changed(embeds: PromptEmbeds, text: str, refused: str) -> PromptEmbeds:
+    """The scene with what a text names in place of its own."""
+    found = _found(text, refused)
+    subject = _first("subject", found, text) or embeds.subject
+    direction = found["direction"]
+    return replace(
+        embeds,
+        composition=_composition(found, subject, embeds.key) if found["composition"] else embeds.composition,
+        time=_time(found["time"], embeds.key, found["composition"]) if found["time"] else embeds.time,
+        weather=_weather(found["weather"]) or embeds.weather,
+        subject=subject,
+        mount=_first("mount", found, text) or embeds.mount,
+        colours=_colours(found["colour"], text) or embeds.colours,
+        pace=_pace(found["pace"]) if found["pace"] else embeds.pace,
+        backwards="left" in direction if direction else embeds.backwards,
+    )
+
+
+def _normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _found(text: str, refused: str) -> dict[str, set[str]]:
+    """Concepts that a normalised text names, by topic, without those that another one names."""
+    return {topic: _concepts(topic, text) - _concepts(topic, refused) for topic in document("vocabulary")}
+
+
+def _pace(found: set[str]) -> float:
+    return 0.55 if "slow" in found else 1.5 if "fast" in found else 1.0
+
+
+def _weather(found: set[str]) -> str | None:
+    return next((name for name in ("rain", "snow", "fog", "clouds", "clear") if name in found), None)
+
+
+def _colours(found: set[str], text: str) -> tuple[str, ...]:
+    return tuple(sorted(found, key=lambda name: _position("colour", name, text)))
 
 
 def _composition(found: Mapping[str, set[str]], subject: str | None, key: int) -> str:

@@ -5,11 +5,11 @@ A painter is a generator of elements, back to front; between two of them the pip
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fake_model.elements import Element, Stage
 from fake_model.noise import mix
-from fake_model.palette import RGB, Grade, Palette, blend, rgb
+from fake_model.palette import RGB, Grade, Palette, blend, luma, rgb
 from fake_model.scenes.abstract import paint_abstract, paint_space
 from fake_model.scenes.land import paint_land
 from fake_model.scenes.town import paint_city, paint_street
@@ -25,8 +25,12 @@ _TINTS: dict[str, RGB] = {
 _TINTED = ("zenith", "middle", "horizon", "cloud", "haze", "far", "rock_lit", "water", "sand")
 
 
-def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
-    """The palette of the prompt's time of day, bent by its weather and colour words, and by its hash a little."""
+def palette_for(embeds: PromptEmbeds, grade: Grade, own: Sequence[tuple[int, int, int]] = ()) -> Palette:
+    """The palette of the prompt's time of day, bent by its weather and colour words, and by its hash a little.
+
+    Args:
+        own: RGB triples that take the place of the palette's own colours, as far as light and shade allow.
+    """
     colours = {name: rgb(text) for name, text in document("palettes")[embeds.time].items()}
     named = [_TINTS[name] for name in embeds.colours if name in _TINTS]
     for place, name in enumerate(_TINTED if named else ()):
@@ -39,12 +43,34 @@ def palette_for(embeds: PromptEmbeds, grade: Grade) -> Palette:
         soft: RGB = (grey * 0.94, grey, grey * 1.06)
         for name in ("zenith", "middle", "horizon", "haze", "far"):
             colours[name] = blend(colours[name], soft, 0.35)
-    own = Grade(hue=(mix(embeds.key, 11) % 13) - 6.0)
+    if own:
+        return _recoloured(colours, own, grade)
+    shade = Grade(hue=(mix(embeds.key, 11) % 13) - 6.0)
+    if embeds.variation:
+        shade = shade.then(_variation(embeds.variation))
     if "grey" in embeds.colours:
-        own = own.then(Grade(saturation=0.18))
+        shade = shade.then(Grade(saturation=0.18))
     if embeds.weather == "fog":
-        own = own.then(Grade(contrast=0.86, saturation=0.85))
-    return Palette(colours, own.then(grade))
+        shade = shade.then(Grade(contrast=0.86, saturation=0.85))
+    return Palette(colours, shade.then(grade))
+
+
+def _variation(number: int) -> Grade:
+    """A shade that can be told from the original, in monochrome styles too."""
+    turn, light = 16 + mix(number, 1) % 20, 7 + mix(number, 2) % 5
+    return Grade(
+        hue=turn if number & 1 else -turn, lift=light if number & 2 else -light,
+        saturation=0.8 + (mix(number, 3) % 9) / 20,
+    )  # fmt: skip
+
+
+def _recoloured(colours: dict[str, RGB], own: Sequence[tuple[int, int, int]], grade: Grade) -> Palette:
+    """Each colour pulled to the given one of its rank in brightness."""
+    given = sorted(((float(r), float(g), float(b)) for r, g, b in own), key=luma)
+    ranked = sorted(colours, key=lambda name: luma(colours[name]))
+    for place, name in enumerate(ranked):
+        colours[name] = blend(colours[name], given[place * len(given) // len(ranked)], 0.85)
+    return Palette(colours, grade, tuple(given))
 
 
 def busyness(embeds: PromptEmbeds) -> int:
