@@ -74,7 +74,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    larger = {"/control/trace": settings.max_clip_bytes}
+    larger = {"/control/trace": settings.max_clip_bytes, "/v1/videos": settings.max_upload_bytes}
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
     routers = (

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Longest request body that is read.")
+    max_upload_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Longest request body of the video endpoints, which take files."
+    )
     max_clip_bytes: int = Field(256 * 1024 * 1024, ge=1024, description="Longest clip that is taken for tracing.")
     link_seconds: int = Field(300, ge=1, description="How long a signed media link lives, in seconds.")
     clip_seconds: int = Field(86_400, ge=60, description="How long a finished clip is served, in seconds.")

@@ -68,7 +68,7 @@ async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
         # A fault must be answered, as it is over a socket, not raised into the test.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
-        made.append(Desk(http, store, clock, own, keys))
+        made.append(Desk(http, store, clock, own, keys, app.state.context))
         return made[-1]
 
     yield make

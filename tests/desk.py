@@ -13,6 +13,7 @@ from gateway.jobs import Job, lifecycle
 from gateway.settings import Settings
 from gateway.store import SQLiteStore
 from gateway.tokens.keys import Keyring
+from gateway.web.context import Context
 
 START = 1_732_627_800.0  # 26 November 2024, 08:30 US Eastern
 
@@ -26,6 +27,7 @@ class Desk:
     clock: FrozenClock
     settings: Settings
     keys: Keyring
+    context: Context
 
     @property
     def admin(self) -> dict[str, str]:

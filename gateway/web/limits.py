@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import PayloadTooLarge
 from gateway.web.answers import REQUEST_ID, answer
 
+EXTRA_HEADERS = "leakdrill.headers"
+
 
 class RequestId:
-    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions."""
+    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, and the headers that anything
+    on the way left under `EXTRA_HEADERS` in the scope: raw (name, value) pairs, which reach errors as well."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,7 +29,8 @@ class RequestId:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                own = [(b"x-request-id", request_id.encode()), *scope.get(EXTRA_HEADERS, ())]
+                message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
         await self._app(scope, receive, with_id)
@@ -42,14 +45,14 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
-        self._larger = larger  # by path
+        self._larger = tuple(larger.items())  # by the beginning of a path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
-        limit = self._larger.get(scope["path"], self._limit)
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        limit = next((most for start, most in self._larger if scope["path"].startswith(start)), self._limit)
         too_large = PayloadTooLarge(f"The body is longer than {limit} bytes, the most that is read here.")
         seen = 0
 

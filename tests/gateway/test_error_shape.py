@@ -106,11 +106,14 @@ async def test_a_field_given_twice_and_a_file(desk: Desk) -> None:
 
 async def test_a_body_above_the_limit_declared_or_not(desk: Desk) -> None:
     headers = {**await desk.bearer(), "Content-Type": "application/json"}
-    declared = await desk.http.post("/v1/videos", content=b"x" * (5 * 1024 * 1024), headers=headers)
+    admin = {**desk.admin, "Content-Type": "application/json"}
+    declared = await desk.http.post("/control/tokens", content=b"x" * (5 * 1024 * 1024), headers=admin)
     assert "4194304 bytes" in ensure_envelope(declared, 413, "payload_too_large")
+    declared = await desk.http.post("/v1/videos", content=b"x" * (65 * 1024 * 1024), headers=headers)
+    assert "67108864 bytes" in ensure_envelope(declared, 413, "payload_too_large")
 
     async def chunks() -> Any:
-        for _ in range(100):
+        for _ in range(400):
             yield b"x" * 65_536
 
     streamed = await desk.http.post("/v1/videos", content=chunks(), headers=headers)
