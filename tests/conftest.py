@@ -86,5 +86,5 @@ async def desk(make_desk: DeskMaker) -> Desk:
 def store(settings: Settings) -> Iterator[SQLiteStore]:
     opened = open_sqlite(settings.database_path)
     yield opened
-    opened._reader.close()
-    opened._writer.close()
+    for connection in (opened._reader, opened._writer, opened._keeper):
+        connection.close()

@@ -38,8 +38,11 @@ class Store(Protocol):
         """Runs `work` on one consistent snapshot that holds every change committed before the call."""
         ...
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` as one transaction; when this returns, the change is committed."""
+    async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Runs `work` as one transaction; when this returns, the change is committed.
+
+        `brief` says that it touches a handful of rows and so may run on the event loop.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,19 +1,21 @@
 """SQLite in write-ahead mode.
 
 Reads run where they are called: in WAL mode a reader waits for nobody, and a thread hop would cost several times
-the query. Writes go through one thread, because a writer may wait for another process's transaction, and the event
-loop must not wait with it. Source: https://www.sqlite.org/wal.html
+the query. Writes that come at once share a commit. A batch of brief ones runs on the event loop when no other process
+is writing; anything else goes to one thread, because a writer may wait for another process's transaction, and the
+event loop must not wait with it. Source: https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.protocol import Connection, Params, Row
@@ -22,6 +24,9 @@ from gateway.store.schema import SQLITE, VERSION
 T = TypeVar("T")
 
 BUSY_MILLISECONDS = 30_000
+CHECKPOINT_EVERY = 500  # writes
+
+_Outcome = tuple[Any, BaseException | None]
 
 
 class _SQLiteConnection:
@@ -42,49 +47,162 @@ class _SQLiteConnection:
 
     def transact(self, begin: str, work: Callable[[Connection], T]) -> T:
         """Runs `work` between `begin` and COMMIT; ROLLBACK where it raises."""
+        with _told_as_unavailable(), self._transaction(begin):
+            return work(self)
+
+    def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+        """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
+
+        Raises sqlite3.OperationalError where the write lock is not free, StoreUnavailable where the commit fails.
+        """
+        if len(works) == 1:
+            with self._transaction("BEGIN IMMEDIATE"):
+                return [(works[0](self), None)]
+        outcomes: list[_Outcome] = []
+        with self._transaction("BEGIN IMMEDIATE"):
+            for work in works:
+                self._raw.execute("SAVEPOINT unit")
+                try:
+                    with _told_as_unavailable():
+                        outcomes.append((work(self), None))
+                except Exception as exc:
+                    if not self._raw.in_transaction:  # SQLite gave up on all of it: a full disk, say
+                        raise
+                    self._raw.execute("ROLLBACK TO unit")
+                    outcomes.append((None, exc))
+                self._raw.execute("RELEASE unit")
+        return outcomes
+
+    def transact_all_waiting(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+        """The same, but waits for the write lock."""
+        self._raw.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         try:
-            self._raw.execute(begin)
-            try:
-                result = work(self)
-                self._raw.execute("COMMIT")
-            except BaseException:
-                if self._raw.in_transaction:
-                    self._raw.execute("ROLLBACK")
-                raise
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as exc:
-            if isinstance(exc, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
-                raise
-            raise StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.") from exc
-        return result
+            return self.transact_all(works)
+        finally:
+            self._raw.execute("PRAGMA busy_timeout = 0")
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self._raw.execute(begin)
+        try:
+            yield
+            self._raw.execute("COMMIT")
+        except BaseException:
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+            raise
+
+    def checkpoint(self) -> None:
+        """Moves what the log holds into the database file, as far as no reader is in the way."""
+        self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         self._raw.close()
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """A write that waits for its turn."""
+
+    work: Callable[[Connection], Any]
+    brief: bool
+    future: asyncio.Future[Any]
+
+
 class SQLiteStore:
     """A `Store` in one file. Any number of processes may have it open."""
 
-    def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection) -> None:
+    def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, keeper: sqlite3.Connection) -> None:
         self._reader = _SQLiteConnection(reader)
         self._writer = _SQLiteConnection(writer)
+        self._keeper = _SQLiteConnection(keeper)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="store-keeper")
+        self._pending: list[_Unit] = []
+        self._busy = False  # a batch is about to run, or runs
+        self._since_checkpoint = 0
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return self._reader.transact("BEGIN", work)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._writer.transact, "BEGIN IMMEDIATE", work)
+        unit = _Unit(work, brief, loop.create_future())
+        self._pending.append(unit)
+        if not self._busy:
+            self._busy = True
+            # Not at once: whatever else arrived with this turn of the loop joins the same commit.
+            loop.call_soon(self._flush, loop)
+        result: T = await unit.future
+        return result
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._pending = [one for one in self._pending if not one.future.done()], []
+        works = [one.work for one in batch]
+        if all(one.brief for one in batch):
+            try:
+                outcomes = self._writer.transact_all(works) if works else []
+            except sqlite3.OperationalError:
+                pass  # somebody else is writing: the thread waits, this loop does not
+            except Exception as exc:  # noqa: BLE001  it belongs to whoever asked
+                self._settle(loop, batch, exc)
+                return
+            else:
+                self._settle(loop, batch, outcomes)
+                return
+        done = loop.run_in_executor(self._thread, self._writer.transact_all_waiting, works)
+        done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
+
+    def _settle(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[_Outcome] | BaseException
+    ) -> None:
+        for number, unit in enumerate(batch):
+            result, error = (None, _translated(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
+            if unit.future.done():  # whoever asked has gone away
+                continue
+            if error is None:
+                unit.future.set_result(result)
+            else:
+                unit.future.set_exception(error)
+        self._since_checkpoint += len(batch)
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            self._since_checkpoint = 0
+            self._keeping.submit(self._keeper.checkpoint)
+        if self._pending:
+            loop.call_soon(self._flush, loop)
+        else:
+            self._busy = False
 
     async def close(self) -> None:
         self._thread.shutdown(wait=True)
-        self._reader.close()
-        self._writer.close()
+        self._keeping.shutdown(wait=True)
+        for connection in (self._reader, self._writer, self._keeper):
+            connection.close()
+
+
+@contextmanager
+def _told_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as exc:
+        error = _translated(exc)
+        if error is exc:
+            raise
+        raise error from exc
+
+
+def _translated(exc: BaseException) -> BaseException:
+    """What the database could not do is told as StoreUnavailable; what the statement got wrong stays as it is."""
+    if isinstance(exc, sqlite3.DatabaseError) and not isinstance(
+        exc, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+    ):
+        return StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.")
+    return exc
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     raw = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000, cached_statements=256
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000, cached_statements=512
     )
     raw.row_factory = sqlite3.Row
     try:
@@ -119,9 +237,13 @@ def open_sqlite(path: Path) -> SQLiteStore:
         with ExitStack() as opened:
             writer = opened.enter_context(closing(_connect(path)))
             _create_schema(writer, path)
-            reader = _connect(path)
+            reader = opened.enter_context(closing(_connect(path)))
+            keeper = opened.enter_context(closing(_connect(path)))
+            writer.execute("PRAGMA busy_timeout = 0")
+            # A checkpoint waits for the disk; the keeper makes it, in a thread of its own.
+            writer.execute("PRAGMA wal_autocheckpoint = 0")
             opened.pop_all()
-            return SQLiteStore(reader, writer)
+            return SQLiteStore(reader, writer, keeper)
     except sqlite3.Error as exc:
         raise OperatorError(
             f"cannot open the database {path}: {exc}; is the directory writable and the file a leakdrill database?"
