@@ -4,6 +4,8 @@
     ├── OperatorError             bad settings, unusable directory, port in use: one line for the shell, exit code 2
     └── APIError                  carries its HTTP status and the envelope's type and code
         ├── InvalidRequest        400
+        ├── UrlRefused            400
+        ├── FetchFailed           400
         ├── ConfirmationRequired  400
         ├── InvalidCredentials    401
         ├── InsufficientScope     403
@@ -11,11 +13,14 @@
         ├── NotFound              404
         ├── MethodNotAllowed      405
         ├── Conflict              409
+        ├── IdempotencyKeyReused  409
         ├── PayloadTooLarge       413
         ├── UnsupportedMediaType  415
         ├── RangeNotSatisfiable   416
         ├── UnprocessableRequest  422
         ├── QueueFull             429
+        ├── RateLimitExceeded     429
+        ├── QueuedJobsExceeded    429
         ├── ServerFault           500
         └── StoreUnavailable      503
 
@@ -70,6 +75,22 @@ class InvalidRequest(APIError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_value"
+
+
+class UrlRefused(APIError):
+    """A URL that the gateway does not call: its form, or the address behind its name."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "url_not_allowed"
+
+
+class FetchFailed(APIError):
+    """A URL that may be called, but does not resolve, answer or deliver."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "url_unreachable"
 
 
 class ConfirmationRequired(APIError):
@@ -143,6 +164,14 @@ class Conflict(APIError):
     code = "conflict"
 
 
+class IdempotencyKeyReused(APIError):
+    """An Idempotency-Key that stands for another request."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+
 class PayloadTooLarge(APIError):
     """The body is longer than the gateway reads."""
 
@@ -181,6 +210,22 @@ class QueueFull(APIError):
     status = 429
     type = "rate_limit_error"
     code = "queue_full"
+
+
+class RateLimitExceeded(APIError):
+    """More requests than the token's tier has in a minute."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+
+class QueuedJobsExceeded(APIError):
+    """As many of the token's videos wait as its tier allows."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "queued_jobs_exceeded"
 
 
 class ServerFault(APIError):

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="Base of signed media links; empty means the address a request came to.")
     admin_token: str = Field("", description="Admin bearer; empty means the generated one in `admin.token`.")
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
+    tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")
     queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Longest request body that is read.")
     max_upload_bytes: int = Field(
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     watermark: str = Field("synthetic · leakdrill mock", min_length=1, description="Words of the visible mark.")
     exercise_line: str = Field("", max_length=40, description="A line in the upper left corner of every frame.")
     step_counter: bool = Field(False, description="Whether a clip shows its steps while it is refined.")
+    allow_private_targets: Literal["none", "loopback", "all"] = Field(
+        "none", description="Which inner addresses URLs of callers may lead to: none, loopback or all."
+    )
     log_level: str = Field("warning", description="debug, info, warning or error.")
 
     @field_validator("log_level")

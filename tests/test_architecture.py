@@ -25,7 +25,7 @@ THIRD_PARTIES = {
 # Floors of the gateway, lowest first. A module may import its own floor and those below it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
-    ("gateway.store",),
+    ("gateway.store", "gateway.outbound"),
     ("gateway.tokens",),
     ("gateway.jobs", "gateway.revocations", "gateway.exercise", "gateway.traces"),
     ("gateway.web",),
