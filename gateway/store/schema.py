@@ -14,6 +14,7 @@ CREATE TABLE tokens (
     scopes         TEXT NOT NULL,
     labels         TEXT NOT NULL,
     tier           TEXT NOT NULL DEFAULT 'standard',
+    in_flight      INTEGER,
     state          TEXT NOT NULL CHECK (state IN ('active', 'quarantined', 'suspended', 'revoked')),
     created_at     REAL NOT NULL,
     expires_at     REAL,
@@ -55,6 +56,7 @@ CREATE TABLE jobs (
     share_id      TEXT UNIQUE
 );
 CREATE INDEX jobs_waiting ON jobs (priority, seq) WHERE status = 'queued';
+CREATE INDEX jobs_waiting_owner ON jobs (accessor, priority, seq) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status = 'in_progress';
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
@@ -118,14 +120,14 @@ CREATE TABLE characters (
 );
 
 CREATE TABLE idempotency (
-    accessor    TEXT NOT NULL REFERENCES tokens (accessor),
+    accessor    TEXT NOT NULL,
     key         TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     job         TEXT NOT NULL,
     at          REAL NOT NULL,
+    keep_until  REAL NOT NULL,
     PRIMARY KEY (accessor, key)
-);
-CREATE INDEX idempotency_recent ON idempotency (accessor, fingerprint, at);
+) WITHOUT ROWID;
 
 CREATE TABLE webhook_endpoints (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,

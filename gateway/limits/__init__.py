@@ -1,0 +1,6 @@
+"""What a token may ask for in a minute, at once and in line, and what counts as the same request sent again."""
+
+from gateway.limits.requests import RequestLimits
+from gateway.limits.tiers import Tier, Tiers, load_tiers
+
+__all__ = ["RequestLimits", "Tier", "Tiers", "load_tiers"]

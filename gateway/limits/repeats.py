@@ -1,0 +1,95 @@
+"""The same request sent again, because its answer got lost, makes no second job.
+
+Two ways to say that a request is a repetition: an `Idempotency-Key`, or the `x-stainless-retry-count` of OpenAI's
+clients, which send no key (observed with openai 3.54 for Python) but count their attempts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import IdempotencyKeyReused, InvalidRequest
+from gateway.store import Connection, Store, idempotency
+
+KEY_SECONDS = 24 * 3600.0
+RETRY_SECONDS = 600.0
+MAX_KEY = 255
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What tells a repetition from a new request: the row's `key`, a fingerprint of what is asked for, whether the
+    caller named the key, and whether this may be a repetition at all."""
+
+    key: str
+    fingerprint: str
+    named: bool
+    repeated: bool
+
+
+def attempt_of(
+    headers: Mapping[str, str], route: str, values: Mapping[str, Any], files: Mapping[str, Path]
+) -> Attempt | None:
+    """The attempt that a request's headers make of it; None for a client that neither names keys nor counts attempts,
+    and which therefore pays nothing here. `route` is the verb and path; `values` what was sent, before anything is
+    drawn by chance. Reads the files. Raises InvalidRequest for a key that cannot be one.
+    """
+    key = headers.get("idempotency-key")
+    count = headers.get("x-stainless-retry-count")
+    if key is not None:
+        if not key or len(key) > MAX_KEY or not key.isprintable():
+            raise InvalidRequest(
+                f"An Idempotency-Key has 1 to {MAX_KEY} characters, none of them a control character.",
+                param="Idempotency-Key",
+                code="invalid_idempotency_key",
+            )
+        return Attempt(f"key {key}", fingerprint(route, values, files), named=True, repeated=True)
+    if count is None:
+        return None
+    same = fingerprint(route, values, files)
+    return Attempt(f"same {same}", same, named=False, repeated=count.isdecimal() and int(count[:9]) > 0)
+
+
+def fingerprint(route: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    """SHA-256, hexadecimal, over route, fields and the files' content. Forms and JSON differ in the types of values,
+    but one client sends one of them."""
+    content = {}
+    for name, path in sorted(files.items()):
+        with path.open("rb") as file:
+            content[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    asked = json.dumps([route, values, content], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def earlier_job(tx: Connection, accessor: str, attempt: Attempt, *, now: float) -> str | None:
+    """The id of the job that the same request made before; raises IdempotencyKeyReused where the key stands for
+    another one. A request that cannot be a repetition costs no query."""
+    if not attempt.repeated:
+        return None
+    made = idempotency.get(tx, accessor, attempt.key, now=now)
+    if made is None:
+        return None
+    if made.fingerprint != attempt.fingerprint:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was used for another request within the last 24 hours. Send a new key with a new "
+            "request, and the same key only with the very same one.",
+            param="Idempotency-Key",
+            headers={"x-should-retry": "false"},
+        )
+    return made.job
+
+
+def remember(tx: Connection, accessor: str, attempt: Attempt, job: str, *, now: float) -> None:
+    """Notes which job this request made, in the transaction that makes it."""
+    keep = KEY_SECONDS if attempt.named else RETRY_SECONDS
+    idempotency.put(tx, idempotency.Made(accessor, attempt.key, attempt.fingerprint, job, now, now + keep))
+
+
+async def drop_old(store: Store, *, now: float) -> int:
+    """Forgets the requests that nobody may repeat any more; the number of them."""
+    return await store.write(lambda tx: idempotency.delete_old(tx, now))

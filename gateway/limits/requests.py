@@ -1,0 +1,98 @@
+"""Requests per minute, as a bucket in memory: one a token, in each gateway process.
+
+The arithmetic is the generic cell rate algorithm: all that is kept of a token is the moment at which its bucket will be
+full again (ITU-T I.371, annex A, the virtual scheduling form).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableMapping
+from typing import Any
+
+from gateway.errors import RateLimitExceeded
+from gateway.limits.tiers import Tiers
+from gateway.tokens import Token
+
+# Where the outermost middleware finds headers to put on the answer.
+ANSWER_HEADERS = "leakdrill.headers"
+MAX_TOKENS = 100_000
+# Rounding of a wall clock's float: who waits exactly as told must not be refused for it.
+SLACK_SECONDS = 1e-5
+
+
+class RequestLimits:
+    """Admits requests, or refuses them with an honest `Retry-After`. `tiers` is what every other limit reads."""
+
+    def __init__(self, tiers: Tiers) -> None:
+        self.tiers = tiers
+        self._per_minute = {name: limit for name in tiers if (limit := tiers.of(name).requests_per_minute)}
+        self._standard = self._per_minute.get("standard")
+        self._known = frozenset(tiers)
+        self._full_at: dict[str, float] = {}
+
+    def admit(self, token: Token, scope: MutableMapping[str, Any], now: float) -> None:
+        """Counts a request at `now`, Unix seconds. The limit, what is left of it and when it will be whole again go on
+        the answer. Raises RateLimitExceeded; what is refused is not counted."""
+        limit = self._per_minute.get(token.tier)
+        if limit is None and token.tier not in self._known:
+            limit = self._standard
+        if limit is None:
+            return
+        interval = 60 / limit
+        # Never beyond a minute: a wall clock that was set back must not lock anybody out.
+        full_at = min(max(self._full_at.get(token.accessor, now), now), now + 60)
+        wait = full_at + interval - now - 60
+        if wait > SLACK_SECONDS:
+            self._tell(scope, limit, 0, full_at - now)
+            raise refusal(token.tier, limit, wait)
+        if len(self._full_at) >= MAX_TOKENS:
+            self._forget(now)
+        self._full_at[token.accessor] = full_at = full_at + interval
+        left = math.floor((60 - (full_at - now) + SLACK_SECONDS) / interval)
+        self._tell(scope, limit, left, full_at - now)
+
+    def clear(self) -> None:
+        """Every bucket is full again."""
+        self._full_at.clear()
+
+    def _forget(self, now: float) -> None:
+        """Drops the buckets that are full, and the oldest one where none is."""
+        self._full_at = {accessor: at for accessor, at in self._full_at.items() if at > now}
+        if len(self._full_at) >= MAX_TOKENS:
+            del self._full_at[next(iter(self._full_at))]
+
+    @staticmethod
+    def _tell(scope: MutableMapping[str, Any], limit: int, left: int, full_in: float) -> None:
+        scope.setdefault(ANSWER_HEADERS, []).extend(
+            (
+                (b"x-ratelimit-limit-requests", b"%d" % limit),
+                (b"x-ratelimit-remaining-requests", b"%d" % left),
+                (b"x-ratelimit-reset-requests", duration(full_in).encode()),
+            )
+        )
+
+
+def refusal(tier: str, limit: int, wait: float) -> RateLimitExceeded:
+    """The refusal of a request that is accepted again in `wait` seconds."""
+    milliseconds = whole_milliseconds(wait)
+    return RateLimitExceeded(
+        f"Rate limit reached for requests: a token of tier {tier} has {limit} a minute, polls included. "
+        f"Please try again in {duration(wait)}.",
+        headers={"Retry-After": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)},
+    )
+
+
+def whole_milliseconds(seconds: float) -> int:
+    """Rounded up, but not for a hundredth of a millisecond, which is a float's own doing."""
+    return math.ceil(round(max(0.0, seconds) * 1000, 2))
+
+
+def duration(seconds: float) -> str:
+    """As OpenAI writes it: `120ms`, `1s`, `1m2.5s`; rounded up to the millisecond."""
+    milliseconds = whole_milliseconds(seconds)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    tail = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    return f"{minutes}m{tail}" if minutes else tail
