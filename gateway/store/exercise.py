@@ -67,3 +67,14 @@ def set_clock(tx: Connection, clock: ReplayClock | None) -> None:
             "offset": clock.utc_offset if clock else None,
         },
     )
+
+
+def profile(tx: Connection) -> str | None:
+    """The latency profile in force, as JSON text; None where none was ever set."""
+    row = tx.fetch_one("SELECT profile FROM exercise WHERE id = 1")
+    return row["profile"] if row else None
+
+
+def set_profile(tx: Connection, text: str | None) -> None:
+    """Puts that text in its place; None takes it away."""
+    tx.execute("UPDATE exercise SET profile = :text WHERE id = 1", {"text": text})
