@@ -51,7 +51,7 @@ class Refinement:
         """
         first, latents, frames, steps = 0, noise, self.frames, len(self.scheduler.timesteps)
         if picture is not None:
-            first = next((i for i, sigma in enumerate(self.scheduler.sigmas[:-1]) if sigma <= strength), steps - 1)
+            first = first_step(self.scheduler, strength)
             level = np.float32(min(strength, self.scheduler.sigmas[first]))
             self.autoencoder.buffer[...] = picture
             latents = self.autoencoder.latents() * (np.float32(1) - level) + noise * level
@@ -72,7 +72,27 @@ class Refinement:
         if not self.counter:
             return ()
         height, width = self.autoencoder.planes.y.shape
-        return (Label(f"step {index + 1}/{steps}", width, height, right=True),)
+        return (step_label(index, steps, width, height),)
+
+
+def step_label(index: int, steps: int, width: int, height: int) -> Label:
+    """`step 12/30` for the upper right corner."""
+    return Label(f"step {index + 1}/{steps}", width, height, right=True)
+
+
+def first_step(scheduler: FlowMatchEulerScheduler, strength: float) -> int:
+    """The first step whose noise level is at most `strength`; the last one if none is."""
+    sigmas = scheduler.sigmas[:-1]
+    return next((index for index, sigma in enumerate(sigmas) if sigma <= strength), len(sigmas) - 1)
+
+
+def steps_shown(scheduler: FlowMatchEulerScheduler, strength: float, frames: int) -> list[tuple[int, float, int]]:
+    """(step index, noise level, frames that show it) of the steps from `strength` on, `frames` in all."""
+    first, steps = first_step(scheduler, strength), len(scheduler.timesteps)
+    return [
+        (index, min(strength, scheduler.sigmas[index]), _frames_of_step(index - first, steps - first, frames))
+        for index in range(first, steps)
+    ]
 
 
 def _frames_of_step(index: int, steps: int, frames: int) -> int:

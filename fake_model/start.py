@@ -13,6 +13,7 @@ from fake_model.elements import Plane
 from fake_model.errors import InvalidInput
 
 MAX_FILE_BYTES = 20_000_000
+MAX_SCANS = 200
 _FORMATS = ("PNG", "JPEG", "WEBP")
 
 
@@ -26,18 +27,32 @@ def first_picture(image: Image.Image | pathlib.Path, width: int, height: int) ->
     Raises:
         InvalidInput: naming `image`: no such file, another format or size, damaged, or cut short.
     """
+    return _frame(opened_picture(image, width, height))
+
+
+def opened_picture(image: Image.Image | pathlib.Path, width: int, height: int) -> Image.Image:
+    """The picture as RGB, in memory; arguments and errors as for `first_picture`.
+
+    Its size is compared, and the scans of a JPEG are counted, before a pixel is decoded.
+    """
     if isinstance(image, Image.Image):
-        return _frame(_decoded(image, width, height))
+        return _decoded(image, width, height)
     if not isinstance(image, pathlib.Path):
         raise InvalidInput("image", "a PIL image, a pathlib.Path of one, or None")
     try:
+        if image.exists() and not image.is_file():
+            raise InvalidInput("image", "the path of a file, and not of a folder or a device")
         if image.stat().st_size > MAX_FILE_BYTES:
             raise InvalidInput("image", f"a file of at most {MAX_FILE_BYTES // 1_000_000} MB")
+        # Every scan of a progressive JPEG is a pass over the whole picture, and an empty one takes a few bytes.
+        content = image.read_bytes()
+        if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
+            raise InvalidInput("image", f"a picture of at most {MAX_SCANS} scans")
         with warnings.catch_warnings():
             # The size is compared before a pixel is decoded, so a bomb's warning would be noise.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(image, formats=_FORMATS) as opened:
-                return _frame(_decoded(opened, width, height))
+                return _decoded(opened, width, height)
     except Image.DecompressionBombError as exc:
         raise InvalidInput("image", f"a picture of exactly {width}x{height} pixels, not a far larger one") from exc
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as exc:

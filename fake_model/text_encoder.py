@@ -102,6 +102,12 @@ def encode_remix(bases: Sequence[str], prompt: str, negative_prompt: str = "") -
     return embeds
 
 
+def named_topics(prompt: str, negative_prompt: str = "") -> frozenset[str]:
+    """What a prompt names by known words: composition, time, weather, subject, mount, colour, pace, direction."""
+    found = _found(_normal(prompt), _normal(negative_prompt))
+    return frozenset(topic for topic, concepts in found.items() if concepts)
+
+
 def _changed(embeds: PromptEmbeds, text: str, refused: str) -> PromptEmbeds:
     """The scene with what a text names in place of its own."""
     found = _found(text, refused)

@@ -32,7 +32,7 @@ def palette_for(embeds: PromptEmbeds, grade: Grade, own: Sequence[tuple[int, int
         own: RGB triples that take the place of the palette's own colours, as far as light and shade allow.
     """
     colours = {name: rgb(text) for name, text in document("palettes")[embeds.time].items()}
-    named = [_TINTS[name] for name in embeds.colours if name in _TINTS]
+    named = named_tints(embeds.colours)
     for place, name in enumerate(_TINTED if named else ()):
         colour = named[place % len(named)]
         light = sum(colours[name]) / max(sum(colour), 1.0)
@@ -47,7 +47,7 @@ def palette_for(embeds: PromptEmbeds, grade: Grade, own: Sequence[tuple[int, int
         return _recoloured(colours, own, grade)
     shade = Grade(hue=(mix(embeds.key, 11) % 13) - 6.0)
     if embeds.variation:
-        shade = shade.then(_variation(embeds.variation))
+        shade = shade.then(variation_grade(embeds.variation))
     if "grey" in embeds.colours:
         shade = shade.then(Grade(saturation=0.18))
     if embeds.weather == "fog":
@@ -55,7 +55,12 @@ def palette_for(embeds: PromptEmbeds, grade: Grade, own: Sequence[tuple[int, int
     return Palette(colours, shade.then(grade))
 
 
-def _variation(number: int) -> Grade:
+def named_tints(words: Sequence[str]) -> list[RGB]:
+    """The colours of colour words; grey has none."""
+    return [_TINTS[name] for name in words if name in _TINTS]
+
+
+def variation_grade(number: int) -> Grade:
     """A shade that can be told from the original, in monochrome styles too."""
     turn, light = 16 + mix(number, 1) % 20, 7 + mix(number, 2) % 5
     return Grade(
