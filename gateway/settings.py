@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")
     queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
+    estimate_seconds: float = Field(
+        0.1, ge=0, description="How long what is known of the waiting line is reused, in seconds; 0 for never."
+    )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Longest request body that is read.")
     max_upload_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="Longest request body of the video endpoints, which take files."
@@ -78,6 +81,11 @@ class Settings(BaseSettings):
         """Directory of finished clips."""
         return self.data / "media"
 
+    @property
+    def inputs(self) -> Path:
+        """Directory of uploads, and of the sources that unended jobs start from."""
+        return self.data / "inputs"
+
 
 def load(**overrides: object) -> Settings:
     """Settings from the environment, `overrides` (None means: not given) on top.
@@ -98,7 +106,7 @@ def load(**overrides: object) -> Settings:
 
 def prepare_data(settings: Settings) -> None:
     """Creates the data directory and `media/`; raises OperatorError where that cannot be written."""
-    for path in (settings.data, settings.media, settings.data / "reports"):
+    for path in (settings.data, settings.media, settings.inputs, settings.data / "reports"):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
