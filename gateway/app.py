@@ -17,6 +17,7 @@ from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
+from gateway.jobs.line import Line
 from gateway.oauth import endpoints as oauth
 from gateway.settings import Settings
 from gateway.store import Store
@@ -26,6 +27,7 @@ from gateway.videos import content, models
 from gateway.videos import endpoints as videos
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
+from gateway.web.description import describe
 from gateway.web.limits import BodyLimit, RequestId
 
 health = APIRouter(tags=["health"])
@@ -51,7 +53,7 @@ async def readyz(ctx: Ctx) -> JSONResponse:
 
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
     """The gateway. It owns `store` from now on and closes it at the end."""
-    context = Context(settings, store, clock, keys, UsageBook())
+    context = Context(settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -91,4 +93,5 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     for router in routers:
         app.include_router(router)
+    describe(app)
     return app

@@ -51,7 +51,7 @@ def need_tool() -> Callable[[str, str], str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    made = Settings(data=tmp_path / "data")
+    made = Settings(data=tmp_path / "data", estimate_seconds=0)
     prepare_data(made)
     return made
 

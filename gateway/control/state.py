@@ -20,6 +20,7 @@ from gateway.control.schemas import (
 from gateway.errors import InvalidRequest
 from gateway.exercise import service
 from gateway.jobs import service as job_service
+from gateway.jobs.line import Load
 from gateway.web.auth import Admin
 from gateway.web.context import Context, Ctx
 
@@ -38,7 +39,7 @@ async def state(ctx: Ctx, actor: Admin) -> State:
     """`/status` and the counts behind it."""
     now = ctx.clock.now()
     counts = await service.counts(ctx.store, now=now)
-    load = await job_service.load(ctx.store, now=now)
+    load = await job_service.load(ctx.store, ctx.line, now=now)
     return State(
         **(await _status_with(ctx, load, now)).model_dump(),
         tokens=dict(counts.tokens),
@@ -102,10 +103,10 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
 
 async def _status(ctx: Context) -> Status:
     now = ctx.clock.now()
-    return await _status_with(ctx, await job_service.load(ctx.store, now=now), now)
+    return await _status_with(ctx, await job_service.load(ctx.store, ctx.line, now=now), now)
 
 
-async def _status_with(ctx: Context, load: job_service.Load, now: float) -> Status:
+async def _status_with(ctx: Context, load: Load, now: float) -> Status:
     stands = await service.show(ctx.store)
     return Status(
         phase=stands.phase,
@@ -113,7 +114,7 @@ async def _status_with(ctx: Context, load: job_service.Load, now: float) -> Stat
         replay_clock=ClockReading.of(stands.clock, now),
         queue=QueueReading(waiting=load.queue.waiting, running=load.queue.running),
         workers=len(load.workers),
-        eta_ms=int(load.eta_seconds * 1000),
+        eta_ms=int(load.eta_seconds(load.queue.waiting) * 1000),
         broadcast=stands.broadcast,
         defects=[],
         consistency="strict",

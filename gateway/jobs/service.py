@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from gateway.errors import NotFound, QueueFull
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, jobs, tokens, workers
-from gateway.store.jobs import Job, JobStatus, QueueCounts, RenderRequest
+from gateway.jobs.line import Line, Load
+from gateway.store import Connection, Store, events, jobs, tokens
+from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
 
 CANCELLED = "The video was cancelled."
-FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
-WORKER_SILENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,47 +25,32 @@ class Standing:
     eta_seconds: float | None
 
 
-@dataclass(frozen=True)
-class Load:
-    """The line as a whole: counts, live workers' slots, seconds that a job sent in now would take."""
-
-    queue: QueueCounts
-    workers: list[workers.Worker]
-    eta_seconds: float
-
-
-async def submit(store: Store, token: Token, request: RenderRequest, *, now: float, queue_limit: int) -> Standing:
+async def submit(
+    store: Store, line: Line, token: Token, request: RenderRequest, *, now: float, queue_limit: int
+) -> Standing:
     """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation."""
     id = f"video_{secrets.token_hex(16)}"
 
     def work(tx: Connection) -> Standing:
         current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
         token_service.ensure_scope(current, token_service.WRITE)
-        waiting = jobs.queue_counts(tx).waiting
-        if waiting >= queue_limit:
-            wait = max(1, round(_load(tx, now).eta_seconds / queue_limit))
-            raise QueueFull(
-                f"{waiting} videos are waiting, which is the limit. Try again later.",
-                headers={"Retry-After": str(min(wait, 60))},
-            )
-        jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now)
+        _ensure_room(tx, line, now, queue_limit)
+        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now)
         data = {"model": request.model, "size": request.size, "seconds": request.seconds}
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
         )
-        job = jobs.get(tx, id)
-        if job is None:
-            raise LookupError(f"the job {id} is not there after its insertion")
-        return _standing(tx, job, now)
+        line.joined()
+        return _standing(tx, line, job, now)
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
-async def show(store: Store, token: Token, id: str, *, now: float) -> Standing:
+async def show(store: Store, line: Line, token: Token, id: str, *, now: float) -> Standing:
     """One of the token's own jobs and where it stands; raises NotFound."""
 
     def work(tx: Connection) -> Standing:
-        return _standing(tx, _own(tx, token, id), now)
+        return _standing(tx, line, _own(tx, token, id), now)
 
     return await store.read(work)
 
@@ -85,13 +69,13 @@ async def page(
     return found[:limit], len(found) > limit
 
 
-async def cancel(store: Store, token: Token, id: str, *, now: float) -> Standing:
+async def cancel(store: Store, line: Line, token: Token, id: str, *, now: float) -> Standing:
     """Ends the job if it has not ended; the worker lets go within a guard tick."""
 
     def work(tx: Connection) -> Standing:
         job = _own(tx, token, id)
         _stop(tx, job, token, now)
-        return _standing(tx, _own(tx, token, id), now)
+        return _standing(tx, line, _own(tx, token, id), now)
 
     return await store.write(work)
 
@@ -122,9 +106,9 @@ async def for_link(store: Store, id: str, *, now: float) -> Job:
     return await store.read(work)
 
 
-async def load(store: Store, *, now: float) -> Load:
+async def load(store: Store, line: Line, *, now: float) -> Load:
     """How busy the queue is."""
-    return await store.read(lambda tx: _load(tx, now))
+    return await store.read(lambda tx: line.load(tx, now))
 
 
 def _own(tx: Connection, token: Token, id: str) -> Job:
@@ -143,26 +127,20 @@ def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:
         events.append(tx, EventKind.JOB_CANCELLED, at=now, actor=token.principal, accessor=token.accessor, job=job.id)
 
 
-def _load(tx: Connection, now: float) -> Load:
-    alive = workers.alive(tx, now - WORKER_SILENCE_SECONDS)
-    counts = jobs.queue_counts(tx)
-    return Load(counts, alive, _eta(tx, counts.waiting, counts.running, alive))
+def _ensure_room(tx: Connection, line: Line, now: float, queue_limit: int) -> None:
+    waiting = line.waiting(tx, now, queue_limit)
+    if waiting >= queue_limit:
+        wait = max(1, round(line.load(tx, now).eta_seconds(waiting) / queue_limit))
+        raise QueueFull(
+            f"{waiting} videos are waiting, which is the limit. Try again later.",
+            headers={"Retry-After": str(min(wait, 60))},
+        )
 
 
-def _eta(tx: Connection, ahead: int, running: int, alive: list[workers.Worker]) -> float:
-    """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
-    slots = max(1, sum(worker.slots for worker in alive))
-    render = jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
-    busy = min(running, slots) / slots / 2
-    return render * (1 + ahead / slots + busy)
-
-
-def _standing(tx: Connection, job: Job, now: float) -> Standing:
+def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:
     if job.ended:
         return Standing(job, None, None)
-    alive = workers.alive(tx, now - WORKER_SILENCE_SECONDS)
     if job.status is JobStatus.QUEUED:
-        ahead = jobs.ahead_of(tx, job)
-        return Standing(job, ahead, _eta(tx, ahead, jobs.queue_counts(tx).running, alive))
-    render = jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
-    return Standing(job, None, render * (100 - job.progress) / 100)
+        ahead = line.ahead(tx, now, job)
+        return Standing(job, ahead, line.load(tx, now).eta_seconds(ahead))
+    return Standing(job, None, line.load(tx, now).render_seconds * (100 - job.progress) / 100)

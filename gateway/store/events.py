@@ -22,9 +22,14 @@ def append(
     data: Mapping[str, object] | None = None,
 ) -> None:
     """Adds one line in the caller's transaction: where the line cannot be written, the change does not happen."""
-    last = tx.fetch_one("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
-    previous = last["hash"] if last else GENESIS
-    clock = exercise.get(tx).clock
+    # One statement for both: this runs inside every change.
+    row = tx.fetch_one(
+        "SELECT (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) AS hash, exercise.* FROM exercise WHERE id = 1"
+    )
+    if row is None:
+        raise LookupError("the exercise row is missing")
+    previous = row["hash"] or GENESIS
+    clock = exercise.clock_of(row)
     fields: dict[str, Any] = {
         "at": at,
         "replay_at": clock.iso(at) if clock else None,

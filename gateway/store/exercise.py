@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.clock import ReplayClock
-from gateway.store.protocol import Connection
+from gateway.store.protocol import Connection, Row
 
 
 class Phase(StrEnum):
@@ -32,16 +32,20 @@ def get(tx: Connection) -> Exercise:
     row = tx.fetch_one("SELECT * FROM exercise WHERE id = 1")
     if row is None:
         raise LookupError("the exercise row is missing")
-    clock = None
-    if row["anchor"] is not None:
-        clock = ReplayClock(
-            anchor=row["anchor"],
-            anchor_wall=row["anchor_wall"],
-            speed=row["speed"],
-            running=bool(row["running"]),
-            utc_offset=row["utc_offset"],
-        )
-    return Exercise(Phase(row["phase"]), row["phase_since"], row["broadcast"], clock)
+    return Exercise(Phase(row["phase"]), row["phase_since"], row["broadcast"], clock_of(row))
+
+
+def clock_of(row: Row) -> ReplayClock | None:
+    """The row's replay clock, if it has one."""
+    if row["anchor"] is None:
+        return None
+    return ReplayClock(
+        anchor=row["anchor"],
+        anchor_wall=row["anchor_wall"],
+        speed=row["speed"],
+        running=bool(row["running"]),
+        utc_offset=row["utc_offset"],
+    )
 
 
 def set_phase(tx: Connection, phase: Phase, at: float) -> None:

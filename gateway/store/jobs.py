@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.store.protocol import Connection, Row
@@ -23,10 +24,11 @@ class RenderRequest:
     """What was asked for. `model` is the name that was sent, `variant` the one that renders; `size` is "WxH" in
     pixels, `seconds` the whole clip's length.
 
-    `kind` is create, remix, edit or extend; `remixed_from` the video it came from. `base_prompt` is the prompt whose
-    scene a remix or an extension keeps. `input` names a file in the inputs directory: the picture a clip starts from,
-    or the clip that is edited or extended. `added_seconds` is what an extension appends, `continue_from` where its
-    motion goes on. `colours` are RGB triples of the characters that shall reappear.
+    `kind` is create, remix, edit or extend; `remixed_from` the video it came from. `base_prompts`, oldest first, are
+    those whose scene a remix or an extension keeps. `input` names a file in the inputs directory: the picture a clip
+    starts from, or the clip that is edited or extended. `strength` is how far an edit goes, 0 to 1. `added_seconds` is
+    what an extension appends, `continue_from` where its motion goes on, `extensions` how many its chain then has.
+    `colours` are RGB triples of the characters that shall reappear.
     """
 
     prompt: str
@@ -42,10 +44,12 @@ class RenderRequest:
     guidance_scale: float | None = None
     kind: str = "create"
     remixed_from: str | None = None
-    base_prompt: str | None = None
+    base_prompts: tuple[str, ...] = ()
     input: str | None = None
+    strength: float | None = None
     added_seconds: int | None = None
     continue_from: int | None = None
+    extensions: int = 0
     colours: tuple[tuple[int, int, int], ...] = ()
 
 
@@ -101,12 +105,42 @@ class QueueCounts:
     running: int
 
 
-def insert(tx: Connection, *, id: str, accessor: str, request: RenderRequest, at: float) -> None:
+@dataclass(frozen=True)
+class LineSegment:
+    """The waiting jobs of one priority: how many, and the `seq` of the first and the last."""
+
+    priority: int
+    count: int
+    first: int
+    last: int
+
+
+def insert(
+    tx: Connection,
+    *,
+    id: str,
+    accessor: str,
+    request: RenderRequest,
+    at: float,
+    priority: int = 0,
+    fate: str | None = None,
+) -> Job:
     """Adds a queued job."""
-    tx.execute(
-        "INSERT INTO jobs (id, accessor, status, request, created_at) VALUES (:id, :accessor, 'queued', :request, :at)",
-        {"id": id, "accessor": accessor, "request": json.dumps(asdict(request)), "at": at},
+    row = tx.fetch_one(
+        "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING *",
+        {
+            "id": id,
+            "accessor": accessor,
+            "request": json.dumps(vars(request)),
+            "priority": priority,
+            "fate": fate,
+            "at": at,
+        },
     )
+    if row is None:
+        raise LookupError(f"the job {id} is not there after its insertion")
+    return _job(row, request)
 
 
 def get(tx: Connection, id: str) -> Job | None:
@@ -156,6 +190,21 @@ def count_by_status(tx: Connection) -> dict[str, int]:
     """All jobs that are not deleted, by status."""
     rows = tx.fetch_all("SELECT status, count(*) AS n FROM jobs WHERE deleted_at IS NULL GROUP BY status")
     return {row["status"]: row["n"] for row in rows}
+
+
+def segments(tx: Connection) -> list[LineSegment]:
+    """The waiting line by priority, first served first."""
+    rows = tx.fetch_all(
+        "SELECT priority, count(*) AS n, min(seq) AS first, max(seq) AS last FROM jobs WHERE status = 'queued' "
+        "GROUP BY priority ORDER BY priority"
+    )
+    return [LineSegment(row["priority"], row["n"], row["first"], row["last"]) for row in rows]
+
+
+def running(tx: Connection) -> int:
+    """How many jobs are being rendered."""
+    row = tx.fetch_one("SELECT count(*) AS n FROM jobs WHERE status = 'in_progress'")
+    return row["n"] if row else 0
 
 
 def mean_render_seconds(tx: Connection) -> float | None:
@@ -249,14 +298,32 @@ def extend(
     )
 
 
-def complete(tx: Connection, id: str, attempt: int, *, file: str, size: int, now: float, expires_at: float) -> bool:
+def complete(
+    tx: Connection,
+    id: str,
+    attempt: int,
+    *,
+    file: str,
+    size: int,
+    now: float,
+    expires_at: float,
+    next_tick: int | None = None,
+) -> bool:
     """Finishes the attempt. False where it is no longer the holder: its output must then be discarded."""
     return bool(
         tx.execute(
             "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-            "file = :file, bytes = :bytes, lease_until = NULL "
+            "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
             "WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {"now": now, "expires": expires_at, "file": file, "bytes": size, "id": id, "attempt": attempt},
+            {
+                "now": now,
+                "expires": expires_at,
+                "file": file,
+                "bytes": size,
+                "tick": next_tick,
+                "id": id,
+                "attempt": attempt,
+            },
         )
     )
 
@@ -316,13 +383,27 @@ def delete_all(tx: Connection) -> int:
     return tx.execute("DELETE FROM jobs")
 
 
-def _job(row: Row) -> Job:
+def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that name a job which waits or is being rendered."""
+    sql = "SELECT 1 FROM jobs WHERE id = :id AND status IN ('queued', 'in_progress') AND deleted_at IS NULL"
+    return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
+
+
+def _request(text: str) -> RenderRequest:
+    values = json.loads(text)
+    # JSON has no tuples, and a request is compared and hashed by value.
+    values["base_prompts"] = tuple(values["base_prompts"])
+    values["colours"] = tuple(map(tuple, values["colours"]))
+    return RenderRequest(**values)
+
+
+def _job(row: Row, request: RenderRequest | None = None) -> Job:
     return Job(
         seq=row["seq"],
         id=row["id"],
         accessor=row["accessor"],
         status=JobStatus(row["status"]),
-        request=RenderRequest(**json.loads(row["request"])),
+        request=request or _request(row["request"]),
         priority=row["priority"],
         attempt=row["attempt"],
         worker=row["worker"],

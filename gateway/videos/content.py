@@ -23,7 +23,7 @@ router = APIRouter()
 @router.head("/v1/videos/{video_id}/content", include_in_schema=False)
 async def content(video_id: str, ctx: Ctx, token: Reader, variant: Literal["video"] = "video") -> ClipResponse:
     """The clip, video/mp4. Ranges work."""
-    standing = await service.show(ctx.store, token, video_id, now=ctx.clock.now())
+    standing = await service.show(ctx.store, ctx.line, token, video_id, now=ctx.clock.now())
     return _file(ctx, standing.job)
 
 
@@ -31,7 +31,7 @@ async def content(video_id: str, ctx: Ctx, token: Reader, variant: Literal["vide
 async def link(video_id: str, request: Request, ctx: Ctx, token: Reader) -> Response:
     """A short-lived link that a `<video>` element can play; OpenAI's API has no such call."""
     now = ctx.clock.now()
-    standing = await service.show(ctx.store, token, video_id, now=now)
+    standing = await service.show(ctx.store, ctx.line, token, video_id, now=now)
     _ready_file(ctx, standing.job)
     expires_at = int(now) + ctx.settings.link_seconds
     base = ctx.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")

@@ -29,7 +29,9 @@ BODY: dict[str, Any] = {
 async def create(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video."""
     wanted = await parsing.create_request(request)
-    standing = await service.submit(ctx.store, token, wanted, now=ctx.clock.now(), queue_limit=ctx.settings.queue_limit)
+    standing = await service.submit(
+        ctx.store, ctx.line, token, wanted, now=ctx.clock.now(), queue_limit=ctx.settings.queue_limit
+    )
     return video_answer(standing)
 
 
@@ -51,13 +53,13 @@ async def list_videos(
 @router.get("/v1/videos/{video_id}", response_model=Video, tags=["videos"])
 async def retrieve(video_id: str, ctx: Ctx, token: Reader) -> Response:
     """Where a video stands."""
-    return video_answer(await service.show(ctx.store, token, video_id, now=ctx.clock.now()))
+    return video_answer(await service.show(ctx.store, ctx.line, token, video_id, now=ctx.clock.now()))
 
 
 @router.post("/v1/videos/{video_id}/cancel", response_model=Video, tags=["videos"])
 async def cancel(video_id: str, ctx: Ctx, token: Writer) -> Response:
     """Ends a video that is queued or being rendered; OpenAI's API has no such call."""
-    return video_answer(await service.cancel(ctx.store, token, video_id, now=ctx.clock.now()))
+    return video_answer(await service.cancel(ctx.store, ctx.line, token, video_id, now=ctx.clock.now()))
 
 
 @router.delete("/v1/videos/{video_id}", response_model=VideoDeleted, tags=["videos"])

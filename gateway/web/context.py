@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from gateway.clock import Clock
+from gateway.jobs.line import Line
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
@@ -23,6 +24,7 @@ class Context:
     clock: Clock
     keys: Keyring
     usage: UsageBook
+    line: Line
 
 
 def context_of(request: Request) -> Context:
@@ -30,4 +32,9 @@ def context_of(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
-Ctx = Annotated[Context, Depends(context_of)]
+async def _given(request: Request) -> Context:
+    # A coroutine, because FastAPI sends a plain function through a thread.
+    return context_of(request)
+
+
+Ctx = Annotated[Context, Depends(_given)]

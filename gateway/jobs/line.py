@@ -1,0 +1,91 @@
+"""The waiting line, as far as a poll needs to know it: how long it is, who works on it, how long a render takes.
+
+Every poll of a waiting video tells its place and its estimated time. Counting the line for each would make polls as
+slow as the line is long; so what they share is read once and reused for a moment. The place itself is counted while
+the line is short; in a long one it follows from where the job stands between the line's first and last arrival, which
+is exact as long as nobody in between has left.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from gateway.store import Connection, jobs, workers
+from gateway.store.jobs import Job, LineSegment, QueueCounts
+
+FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
+WORKER_SILENCE_SECONDS = 5.0
+COUNTED_EXACTLY = 500
+# A long line is read again only after this many times what reading it took.
+REST = 20
+
+
+@dataclass(frozen=True)
+class Load:
+    """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes."""
+
+    queue: QueueCounts
+    workers: tuple[workers.Worker, ...]
+    slots: int
+    render_seconds: float
+    segments: tuple[LineSegment, ...]
+
+    def eta_seconds(self, ahead: int) -> float:
+        """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
+        busy = min(self.queue.running, self.slots) / self.slots / 2
+        return self.render_seconds * (1 + ahead / self.slots + busy)
+
+
+class Line:
+    """What this process knows of the line, at most `reuse_seconds` old; 0 reads it anew each time."""
+
+    def __init__(self, reuse_seconds: float) -> None:
+        self._reuse = reuse_seconds
+        self._load: Load | None = None
+        self._good_until = 0.0
+        self._joined = 0
+
+    def load(self, tx: Connection, now: float) -> Load:
+        """The line as it is, or was a moment ago."""
+        # Wall time, not the exercise's: this is about what a query costs here and now.
+        at = time.monotonic()
+        if self._load is None or at >= self._good_until:
+            self._load = _read(tx, now)
+            self._joined = 0
+            self._good_until = time.monotonic() + max(self._reuse, REST * (time.monotonic() - at) if self._reuse else 0)
+        return self._load
+
+    def waiting(self, tx: Connection, now: float, limit: int) -> int:
+        """How many wait; exact where it matters, which is close to `limit`."""
+        waiting = self.load(tx, now).queue.waiting + self._joined
+        return jobs.queue_counts(tx).waiting if waiting >= limit * 0.9 else waiting
+
+    def joined(self) -> None:
+        """Another job has come in."""
+        self._joined += 1
+
+    def ahead(self, tx: Connection, now: float, job: Job) -> int:
+        """How many waiting jobs will be served before this one."""
+        load = self.load(tx, now)
+        if load.queue.waiting + self._joined <= COUNTED_EXACTLY:
+            return jobs.ahead_of(tx, job)
+        before = sum(one.count for one in load.segments if one.priority < job.priority)
+        own = next((one for one in load.segments if one.priority == job.priority), None)
+        if own is None or job.seq <= own.first:
+            return before
+        if job.seq > own.last:
+            return before + own.count + max(0, self._joined - 1)
+        return before + round(own.count * (job.seq - own.first) / max(1, own.last - own.first + 1))
+
+
+def _read(tx: Connection, now: float) -> Load:
+    segments = tuple(jobs.segments(tx))
+    alive = tuple(workers.alive(tx, now - WORKER_SILENCE_SECONDS))
+    return Load(
+        queue=QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx)),
+        workers=alive,
+        slots=max(1, sum(worker.slots for worker in alive)),
+        render_seconds=jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS,
+        segments=segments,
+    )
