@@ -84,12 +84,23 @@ async def beat(store: Store, worker: str, held: list[Held], *, now: float, lease
 
 
 async def complete(
-    store: Store, job: Job, *, worker: str, file: str, size: int, now: float, keep_seconds: float
+    store: Store,
+    job: Job,
+    *,
+    worker: str,
+    file: str,
+    size: int,
+    now: float,
+    keep_seconds: float,
+    next_tick: int | None = None,
 ) -> bool:
     """Publishes the clip. False where the job was taken away meanwhile: the output must then be discarded."""
 
     def work(tx: Connection) -> bool:
-        done = jobs.complete(tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=now + keep_seconds)
+        expires_at = now + keep_seconds
+        done = jobs.complete(
+            tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=expires_at, next_tick=next_tick
+        )
         if done:
             _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
         return done
