@@ -10,7 +10,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from gateway import __version__
+from gateway.clients import ClientBook
 from gateway.clock import Clock
+from gateway.control import clients as control_clients
 from gateway.control import events as control_events
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
@@ -18,6 +20,7 @@ from gateway.control import trace as control_trace
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.jobs.line import Line
+from gateway.limits import RequestLimits, load_tiers, repeats
 from gateway.oauth import endpoints as oauth
 from gateway.settings import Settings
 from gateway.store import Store
@@ -53,17 +56,24 @@ async def readyz(ctx: Ctx) -> JSONResponse:
 
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
     """The gateway. It owns `store` from now on and closes it at the end."""
-    context = Context(settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds))
+    limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
+    context = Context(settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds), limits, clients)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
-        usage = asyncio.create_task(context.usage.run(store))
+        gatherers = [
+            asyncio.create_task(context.usage.run(store)),
+            asyncio.create_task(clients.run(store)),
+            asyncio.create_task(repeats.run(store, clock)),
+        ]
         yield
-        usage.cancel()
-        with suppress(asyncio.CancelledError):
-            await usage
+        for gatherer in gatherers:
+            gatherer.cancel()
+            with suppress(asyncio.CancelledError):
+                await gatherer
         await context.usage.flush(store)
+        await clients.flush(store)
         await store.close()
 
     app = FastAPI(
@@ -88,10 +98,12 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         control_state.public,
         control_state.router,
         control_tokens.router,
+        control_clients.router,
         control_events.router,
         control_trace.router,
     )
     for router in routers:
-        app.include_router(router)
+        # Not `include_router`, which matches every request once for the router and again for the route.
+        app.router.routes.extend(router.routes)
     describe(app)
     return app

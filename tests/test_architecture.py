@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
     ("gateway.store", "gateway.outbound"),
     ("gateway.tokens",),
-    ("gateway.jobs", "gateway.revocations", "gateway.exercise", "gateway.traces"),
+    ("gateway.limits", "gateway.clients", "gateway.jobs", "gateway.revocations", "gateway.exercise", "gateway.traces"),
     ("gateway.web",),
     ("gateway.videos", "gateway.control", "gateway.oauth"),
     ("gateway.app",),

@@ -15,7 +15,7 @@ from gateway.commands.control_client import ControlClient, open_control
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-COLUMNS = ("accessor", "principal", "cohort", "state", "created", "expires")
+COLUMNS = ("accessor", "principal", "cohort", "tier", "state", "created", "expires")
 
 
 def _reach(command: F) -> F:
@@ -45,6 +45,7 @@ def tokens() -> None:
 @click.option("--scope", "scopes", multiple=True, help="videos:read or videos:write; both unless given.")
 @click.option("--label", "labels", multiple=True, help="Free labels.")
 @click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
+@click.option("--tier", help="Its limits: standard (unless given), free, partner, unlimited.")
 @_reach
 def issue(
     principal: str,
@@ -52,6 +53,7 @@ def issue(
     scopes: tuple[str, ...],
     labels: tuple[str, ...],
     expires_in: float | None,
+    tier: str | None,
     target: str | None,
     data: Path | None,
     admin_token: str | None,
@@ -63,6 +65,8 @@ def issue(
         body["scopes"] = list(scopes)
     if expires_in is not None:
         body["expires_in"] = expires_in
+    if tier is not None:
+        body["tier"] = tier
     with _open(target, data, admin_token) as control:
         issued = control.post("/control/tokens", body)
     click.echo(json.dumps(issued) if as_json else f"{issued['token']}\n{_line(issued)}")
@@ -176,6 +180,7 @@ def _line(token: dict[str, Any]) -> str:
             token["accessor"],
             token["principal"],
             token["cohort"],
+            token["tier"],
             token["state"],
             _moment(token["created_at"]),
             _moment(token["expires_at"]),

@@ -26,13 +26,14 @@ class Body(BaseModel):
 
 
 class IssueToken(Body):
-    """`expires_in` is seconds; without it the token does not expire."""
+    """`expires_in` is seconds; without it the token does not expire. `tier` is one of the tiers' file."""
 
     principal: Name
     cohort: Name
     scopes: list[Scope] = Field(["videos:read", "videos:write"], min_length=1)
     labels: list[Name] = Field([], max_length=20)
     expires_in: float | None = Field(None, gt=0, le=10 * 365 * 86_400)
+    tier: str = "standard"
 
 
 class TokenInfo(BaseModel):
@@ -43,6 +44,7 @@ class TokenInfo(BaseModel):
     cohort: str
     scopes: list[str]
     labels: list[str]
+    tier: str
     state: str
     created_at: float
     expires_at: float | None

@@ -96,6 +96,8 @@ async def set_broadcast(body: SetBroadcast, ctx: Ctx, actor: Admin) -> Status:
 async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     """Back to a clean room. Tokens, jobs and clips go; the event list stays."""
     await service.reset(ctx.store, now=ctx.clock.now(), actor=actor)
+    ctx.limits.clear()
+    ctx.clients.clear()
     for path in ctx.settings.media.iterdir():
         path.unlink(missing_ok=True)
     return await _status(ctx)

@@ -35,7 +35,10 @@ Limit = Annotated[int, Query(ge=1, le=10_000)]
 async def issue(body: IssueToken, ctx: Ctx, actor: Admin) -> IssuedToken:
     """A new token; its secret is in this answer and nowhere else."""
     now = ctx.clock.now()
-    new = NewToken(body.principal, body.cohort, tuple(body.scopes), tuple(body.labels), body.expires_in)
+    in_flight = ctx.limits.tiers.named(body.tier).in_flight
+    new = NewToken(
+        body.principal, body.cohort, tuple(body.scopes), tuple(body.labels), body.expires_in, body.tier, in_flight
+    )
     secret, token = await service.issue(ctx.store, ctx.keys.tokens, new, now=now, actor=actor)
     return IssuedToken(**TokenInfo.of(token, now).model_dump(), token=secret)
 

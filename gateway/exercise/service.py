@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.clock import ReplayClock
 from gateway.events import Event, EventKind
-from gateway.store import Connection, Store, events, exercise, jobs, revocations, tokens
+from gateway.store import Connection, Store, events, exercise, findings, idempotency, jobs, revocations, tokens
 from gateway.store.exercise import Exercise, Phase
 
 
@@ -73,6 +73,8 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
     """Back to a clean room: no token, no job, no revocation, no clock. The event list stays and goes on."""
 
     def work(tx: Connection) -> None:
+        idempotency.delete_all(tx)
+        findings.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)

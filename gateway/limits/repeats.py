@@ -6,15 +6,20 @@ clients, which send no key (observed with openai 3.54 for Python) but count thei
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import IdempotencyKeyReused, InvalidRequest
+from gateway.clock import Clock
+from gateway.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
 from gateway.store import Connection, Store, idempotency
+
+log = logging.getLogger("leakdrill.gateway")
 
 KEY_SECONDS = 24 * 3600.0
 RETRY_SECONDS = 600.0
@@ -93,3 +98,13 @@ def remember(tx: Connection, accessor: str, attempt: Attempt, job: str, *, now: 
 async def drop_old(store: Store, *, now: float) -> int:
     """Forgets the requests that nobody may repeat any more; the number of them."""
     return await store.write(lambda tx: idempotency.delete_old(tx, now))
+
+
+async def run(store: Store, clock: Clock, every: float = RETRY_SECONDS) -> None:
+    """Drops what is old for ever; cancel it. What is old is not honoured anyway, so a missed round costs space only."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await drop_old(store, now=clock.now())
+        except StoreUnavailable as exc:
+            log.warning("action=old_requests_not_dropped reason=%s", exc)

@@ -86,12 +86,12 @@ class TokenFilter:
         }
 
 
-def insert(tx: Connection, token: Token, secret_hash: bytes) -> None:
-    """Adds a new row."""
+def insert(tx: Connection, token: Token, secret_hash: bytes, *, in_flight: int | None = None) -> None:
+    """Adds a new row. `in_flight` is what a worker's claim reads: how many of its jobs may be rendered at once."""
     tx.execute(
-        "INSERT INTO tokens (accessor, secret_hash, principal, cohort, scopes, labels, tier, "
+        "INSERT INTO tokens (accessor, secret_hash, principal, cohort, scopes, labels, tier, in_flight, "
         "state, created_at, expires_at) VALUES (:accessor, :secret_hash, :principal, :cohort, :scopes, :labels, :tier, "
-        ":state, :created_at, :expires_at)",
+        ":in_flight, :state, :created_at, :expires_at)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
@@ -100,6 +100,7 @@ def insert(tx: Connection, token: Token, secret_hash: bytes) -> None:
             "scopes": " ".join(token.scopes),
             "labels": json.dumps(token.labels),
             "tier": token.tier,
+            "in_flight": in_flight,
             "state": str(token.state),
             "created_at": token.created_at,
             "expires_at": token.expires_at,

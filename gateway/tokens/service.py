@@ -30,7 +30,8 @@ LADDER: dict[TokenState, frozenset[TokenState]] = {
 
 @dataclass(frozen=True)
 class NewToken:
-    """What to issue. `expires_in` is seconds; None never expires."""
+    """What to issue. `expires_in` is seconds; None never expires. `in_flight` is how many of its jobs may be rendered
+    at once, as its tier says; None means any number."""
 
     principal: str
     cohort: str
@@ -38,6 +39,7 @@ class NewToken:
     labels: tuple[str, ...] = ()
     expires_in: float | None = None
     tier: str = "standard"
+    in_flight: int | None = None
 
 
 async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
@@ -60,7 +62,7 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
     )
 
     def work(tx: Connection) -> None:
-        tokens.insert(tx, token, secrets_format.keyed_hash(key, secret))
+        tokens.insert(tx, token, secrets_format.keyed_hash(key, secret), in_flight=new.in_flight)
         data = {"principal": token.principal, "cohort": token.cohort, "scopes": list(token.scopes)}
         events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
 

@@ -7,8 +7,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.jobs.line import Line
+from gateway.limits import RequestLimits
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
@@ -25,6 +27,8 @@ class Context:
     keys: Keyring
     usage: UsageBook
     line: Line
+    limits: RequestLimits
+    clients: ClientBook
 
 
 def context_of(request: Request) -> Context:
