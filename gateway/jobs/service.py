@@ -25,11 +25,26 @@ class Standing:
     eta_seconds: float | None
 
 
+def new_id() -> str:
+    """A video's id. Its first 64 random bits are the clip's forensic mark."""
+    return f"video_{secrets.token_hex(16)}"
+
+
 async def submit(
-    store: Store, line: Line, token: Token, request: RenderRequest, *, now: float, queue_limit: int
+    store: Store,
+    line: Line,
+    token: Token,
+    request: RenderRequest,
+    *,
+    now: float,
+    queue_limit: int,
+    id: str | None = None,
 ) -> Standing:
-    """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation."""
-    id = f"video_{secrets.token_hex(16)}"
+    """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation.
+
+    `id` is given where files lie ready under it.
+    """
+    id = id or new_id()
 
     def work(tx: Connection) -> Standing:
         current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
@@ -55,6 +70,23 @@ async def show(store: Store, line: Line, token: Token, id: str, *, now: float) -
     return await store.read(work)
 
 
+async def poll(
+    store: Store, line: Line, secret_hash: bytes, id: str, *, now: float
+) -> tuple[Token | None, Standing | None]:
+    """A bearer's token and, if the job is its own, how that stands: one snapshot for both, because polls are many.
+
+    The token is not judged here; without a good one the standing must not be shown.
+    """
+
+    def work(tx: Connection) -> tuple[Token | None, Standing | None]:
+        token, job = tokens.by_hash(tx, secret_hash), jobs.get(tx, id)
+        if token is None or job is None or job.accessor != token.accessor:
+            return token, None
+        return token, _standing(tx, line, job, now)
+
+    return await store.read(work)
+
+
 async def page(
     store: Store, token: Token, *, after: str | None, limit: int, newest_first: bool
 ) -> tuple[list[Job], bool]:
@@ -62,7 +94,7 @@ async def page(
 
     def work(tx: Connection) -> list[Job]:
         if after is not None and not jobs.arrived(tx, token.accessor, after):
-            raise _unknown(after, "after")
+            raise unknown(after, "after")
         return jobs.owned(tx, token.accessor, after=after, limit=limit + 1, newest_first=newest_first)
 
     found = await store.read(work)
@@ -114,11 +146,12 @@ async def load(store: Store, line: Line, *, now: float) -> Load:
 def _own(tx: Connection, token: Token, id: str) -> Job:
     job = jobs.get(tx, id)
     if job is None or job.accessor != token.accessor:
-        raise _unknown(id, "video_id")
+        raise unknown(id, "video_id")
     return job
 
 
-def _unknown(id: str, param: str) -> NotFound:
+def unknown(id: str, param: str = "video_id") -> NotFound:
+    """For a video that is not there, or not this token's: the answer does not tell which."""
     return NotFound(f"There is no video {id[:80]!r} under this key.", param=param)
 
 

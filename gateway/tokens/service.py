@@ -70,18 +70,18 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
     return secret, token
 
 
-async def authenticate(store: Store, key: bytes, bearer: str | None, *, now: float) -> Token:
-    """The bearer's token as its row is now. Raises InvalidCredentials, with one public text for every reason."""
+def hash_of(key: bytes, bearer: str | None) -> bytes:
+    """By what the bearer's row is found; raises InvalidCredentials for none, or one that cannot be a token."""
     if not bearer:
         raise InvalidCredentials("You did not provide an API key. Send it as `Authorization: Bearer …`.", given=False)
     if not secrets_format.well_formed(bearer):
         raise InvalidCredentials(REFUSAL, reason="malformed")
-    secret_hash = secrets_format.keyed_hash(key, bearer)
-    token = await store.read(lambda tx: tokens.by_hash(tx, secret_hash))
-    if token is None:
-        raise InvalidCredentials(REFUSAL, reason="unknown")
-    ensure_accepted(token, now)
-    return token
+    return secrets_format.keyed_hash(key, bearer)
+
+
+async def by_hash(store: Store, secret_hash: bytes) -> Token | None:
+    """The bearer's row as it is now."""
+    return await store.read(lambda tx: tokens.by_hash(tx, secret_hash))
 
 
 def ensure_accepted(token: Token | None, now: float) -> Token:

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.errors import InvalidCredentials
 from gateway.tokens import Token, service
-from gateway.web.context import Context, Ctx
+from gateway.web.context import context_of
 
 
 def bearer_of(request: Request) -> str | None:
@@ -17,26 +17,41 @@ def bearer_of(request: Request) -> str | None:
     return value.strip() or None if scheme.lower() == "bearer" else None
 
 
-async def _good_for(scope: str, request: Request, ctx: Context) -> Token:
+def secret_hash(request: Request) -> bytes:
+    """By what the bearer's row is found; raises InvalidCredentials."""
+    return service.hash_of(context_of(request).keys.tokens, bearer_of(request))
+
+
+def judged(token: Token | None, scope: str, request: Request) -> Token:
+    """The token, once it is good for `scope` now; every request that carries a bearer passes here.
+
+    Raises InvalidCredentials, with one public text for every reason, or InsufficientScope.
+    """
+    ctx = context_of(request)
     now = ctx.clock.now()
-    token = await service.authenticate(ctx.store, ctx.keys.tokens, bearer_of(request), now=now)
+    token = service.ensure_accepted(token, now)
     service.ensure_scope(token, scope)
     ctx.usage.note(token.accessor, now)
     return token
 
 
-async def reader(request: Request, ctx: Ctx) -> Token:
+async def _good_for(scope: str, request: Request) -> Token:
+    return judged(await service.by_hash(context_of(request).store, secret_hash(request)), scope, request)
+
+
+async def reader(request: Request) -> Token:
     """The caller's token, good for reading."""
-    return await _good_for(service.READ, request, ctx)
+    return await _good_for(service.READ, request)
 
 
-async def writer(request: Request, ctx: Ctx) -> Token:
+async def writer(request: Request) -> Token:
     """The caller's token, good for creating."""
-    return await _good_for(service.WRITE, request, ctx)
+    return await _good_for(service.WRITE, request)
 
 
-async def admin(request: Request, ctx: Ctx) -> str:
+async def admin(request: Request) -> str:
     """The actor's name for the event list; raises InvalidCredentials for anybody but the admin."""
+    ctx = context_of(request)
     bearer = bearer_of(request)
     if bearer is None or not ctx.keys.is_admin(bearer):
         raise InvalidCredentials(
