@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from fake_model.autoencoder import Autoencoder
 from fake_model.errors import Interrupted
-from fake_model.export import VideoWriter
 from fake_model.forensic import ForensicMark
-from fake_model.loop import LoopWriter
 from fake_model.stills import Stills
 from fake_model.watermark import Label, Watermark
+
+
+class Writer(Protocol):
+    """Takes frames."""
+
+    def write(self, frame: memoryview) -> None:
+        """Take one raw yuv420p frame, which may be reused as soon as this returns."""
 
 
 class Reel:
@@ -26,11 +32,12 @@ class Reel:
         stills: takes what it needs of the finished frames.
         loop: the frames that are written once and repeated to the end of the clip, or None.
         hash_frames: whether to keep a digest of the frames.
+        written: frames that the clip has already, from elsewhere.
     """
 
     def __init__(
         self,
-        writer: VideoWriter | LoopWriter,
+        writer: Writer,
         autoencoder: Autoencoder,
         forensic: ForensicMark | None,
         labels: Sequence[Watermark | Label],
@@ -41,6 +48,7 @@ class Reel:
         stills: Stills,
         loop: range | None,
         hash_frames: bool,
+        written: int = 0,
     ) -> None:
         self._digest = hashlib.sha256() if hash_frames else None
         self._writer = writer
@@ -52,7 +60,7 @@ class Reel:
         self._num_frames = num_frames
         self._stop = stop
         self._on_frame = on_frame
-        self._written = 0
+        self._written = written
 
     @property
     def frames_sha256(self) -> str | None:

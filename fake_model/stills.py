@@ -48,6 +48,11 @@ class Stills:
     def __enter__(self) -> Stills:
         return self
 
+    def wanted(self, frames: range) -> list[int]:
+        """Those of `frames` that a still is made of."""
+        places = {*self._places, *([self._portrait] if self._thumbnail is not None else [])}
+        return sorted(place for place in places if place in frames)
+
     def take(self, planes: Planes, frames: range) -> None:
         """Look at the finished frame that is shown as `frames`."""
         if self._thumbnail is not None and self._portrait in frames:
