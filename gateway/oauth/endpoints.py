@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import NotFound
 from gateway.revocations import service as revocation_service
 from gateway.revocations.service import Selector
 from gateway.tokens import secret as secrets_format
@@ -27,11 +27,28 @@ FORM: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["token"],
-                    "properties": {"token": {"type": "string"}, "token_type_hint": {"type": "string"}},
+                    "properties": {
+                        "token": {"type": "string", "minLength": 1},
+                        "token_type_hint": {"type": "string"},
+                    },
                 }
             }
         },
-    }
+    },
+    "responses": {
+        "400": {
+            "description": "The shape of RFC 6749, section 5.2.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["error", "error_description"],
+                        "properties": {"error": {"const": "invalid_request"}, "error_description": {"type": "string"}},
+                    }
+                }
+            },
+        }
+    },
 }
 
 
@@ -87,8 +104,8 @@ async def _token_field(request: Request) -> str | None:
     try:
         async with request.form(max_files=0, max_fields=10) as form:
             values = form.getlist("token")
-    except HTTPException as exc:
-        raise InvalidRequest(f"The form is malformed: {exc.detail}", code="invalid_form") from exc
+    except HTTPException:
+        return None
     return values[0] if len(values) == 1 and isinstance(values[0], str) and values[0] else None
 
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gateway.errors import (
     APIError,
@@ -64,12 +65,12 @@ async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
 async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPException):
         raise exc
-    headers = dict(exc.headers or {})
+    headers = {name.title(): value for name, value in (exc.headers or {}).items()}
     where = f"{request.method} {request.url.path[:200]}"
     if exc.status_code == 404:
         error: APIError = NotFound(f"There is nothing at {where}.", headers=headers)
     elif exc.status_code == 405:
-        allowed = headers.get("Allow", headers.get("allow", "another method"))
+        allowed = headers["Allow"] = ", ".join(_methods(request))
         error = MethodNotAllowed(f"{where} is not possible here; use {allowed}.", headers=headers)
     elif exc.status_code < 500:
         error = InvalidRequest(str(exc.detail), headers=headers, code="invalid_request")
@@ -78,6 +79,15 @@ async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
     response = answer(error)
     response.status_code = exc.status_code
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method of this address (RFC 9110, section 10.2.1); the framework names those of one route."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _on_validation_error(_request: Request, exc: Exception) -> JSONResponse:

@@ -1,0 +1,100 @@
+"""What `/openapi.json` says beyond what the framework finds out: who may call, and how each call is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway.errors import (
+    APIError,
+    Conflict,
+    InsufficientScope,
+    InvalidCredentials,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    QueueFull,
+    StoreUnavailable,
+    UnprocessableRequest,
+    UnsupportedMediaType,
+)
+
+ENVELOPE: dict[str, Any] = {
+    "title": "Error",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+SCHEMES: dict[str, Any] = {
+    "token": {"type": "http", "scheme": "bearer", "description": "An access token, `ldk_…`."},
+    "admin": {"type": "http", "scheme": "bearer", "description": "The admin token, from the file `admin.token`."},
+}
+# Who may call what lies below a path; elsewhere everybody may.
+GUARDS = {"/v1/": "token", "/control/": "admin", "/oauth/introspect": "admin"}
+
+ALWAYS: tuple[type[APIError], ...] = (InvalidRequest, UnprocessableRequest, StoreUnavailable)
+WITH_BODY: tuple[type[APIError], ...] = (PayloadTooLarge, UnsupportedMediaType)
+CHANGING: tuple[type[APIError], ...] = (NotFound, Conflict)
+BY_GUARD: dict[str, tuple[type[APIError], ...]] = {
+    "token": (InvalidCredentials, InsufficientScope, QueueFull),
+    "admin": (InvalidCredentials,),
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Makes the application's document name guards and refusals on every operation."""
+    found = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = found()
+        if "securitySchemes" not in document.setdefault("components", {}):
+            _complete(document)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # the framework's own way to extend the document
+
+
+def _complete(document: dict[str, Any]) -> None:
+    components = document["components"]
+    components["securitySchemes"] = SCHEMES
+    schemas = components.setdefault("schemas", {})
+    schemas["Error"] = ENVELOPE
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for path, operations in document["paths"].items():
+        guard = next((name for start, name in GUARDS.items() if path.startswith(start)), None)
+        for method, operation in operations.items():
+            if guard is not None:
+                operation["security"] = [{guard: []}]
+            answers = operation["responses"]
+            answers.pop("422", None)  # the framework's shape, which nobody is ever told
+            for error in _refusals(path, method, operation, guard):
+                answers.setdefault(str(error.status), _refusal(error))
+
+
+def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | None) -> list[type[APIError]]:
+    errors = [*ALWAYS, *BY_GUARD.get(guard or "", ())]
+    if "{" in path:
+        errors.append(NotFound)
+    if method != "get":
+        errors += CHANGING
+    if "requestBody" in operation:
+        errors += WITH_BODY
+    return errors
+
+
+def _refusal(error: type[APIError]) -> dict[str, Any]:
+    reason = (error.__doc__ or "").strip().splitlines()[0]
+    return {"description": reason, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
