@@ -14,11 +14,16 @@ from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
 from gateway.control import events as control_events
+from gateway.control import faults as control_faults
+from gateway.control import profile as control_profile
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
+from gateway.faults import latency
+from gateway.faults.service import FaultDesk
+from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
 from gateway.oauth import endpoints as oauth
@@ -26,11 +31,12 @@ from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
-from gateway.videos import content, models
+from gateway.videos import content, derived, models
 from gateway.videos import endpoints as videos
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
+from gateway.web.faults import Downloads
 from gateway.web.limits import BodyLimit, RequestId
 
 health = APIRouter(tags=["health"])
@@ -57,7 +63,13 @@ async def readyz(ctx: Ctx) -> JSONResponse:
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
     """The gateway. It owns `store` from now on and closes it at the end."""
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
-    context = Context(settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds), limits, clients)
+    faults = FaultDesk(store, clock, header=settings.fault_header)
+    inputs = Inputs(settings.inputs, settings.allow_private_targets)
+    context = Context(
+        settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds), faults, limits, clients, inputs
+    )
+    if settings.profiles_dir:
+        latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +78,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
             asyncio.create_task(context.usage.run(store)),
             asyncio.create_task(clients.run(store)),
             asyncio.create_task(repeats.run(store, clock)),
+            asyncio.create_task(inputs.run(store)),
         ]
         yield
         for gatherer in gatherers:
@@ -74,6 +87,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
                 await gatherer
         await context.usage.flush(store)
         await clients.flush(store)
+        inputs.close()
         await store.close()
 
     app = FastAPI(
@@ -87,10 +101,12 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     app.state.context = context
     add_handlers(app)
     larger = {"/control/trace": settings.max_clip_bytes, "/v1/videos": settings.max_upload_bytes}
+    app.add_middleware(Downloads, faults=faults)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
     routers = (
         health,
+        derived.router,
         videos.router,
         content.router,
         models.router,
@@ -99,6 +115,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         control_state.router,
         control_tokens.router,
         control_clients.router,
+        control_profile.router,
+        control_faults.router,
         control_events.router,
         control_trace.router,
     )

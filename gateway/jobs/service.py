@@ -39,10 +39,11 @@ async def submit(
     now: float,
     queue_limit: int,
     id: str | None = None,
+    fate: str | None = None,
 ) -> Standing:
     """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation.
 
-    `id` is given where files lie ready under it.
+    `id` is given where files lie ready under it, `fate` where the job is bound to meet a failure of that name.
     """
     id = id or new_id()
 
@@ -50,7 +51,7 @@ async def submit(
         current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
         token_service.ensure_scope(current, token_service.WRITE)
         _ensure_room(tx, line, now, queue_limit)
-        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now)
+        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, fate=fate)
         data = {"model": request.model, "size": request.size, "seconds": request.seconds}
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 SIZES = (
     "854x480",
     "480x854",
@@ -17,7 +19,9 @@ SIZES = (
     "1024x1024",
 )
 MIN_SECONDS, MAX_SECONDS = 1, 12
+MIN_MORE_SECONDS, MAX_MORE_SECONDS = 1, 20  # of one extension
 MIN_FPS, MAX_FPS = 1, 60
+SECONDS, MORE_SECONDS, FPS = (MIN_SECONDS, MAX_SECONDS), (MIN_MORE_SECONDS, MAX_MORE_SECONDS), (MIN_FPS, MAX_FPS)
 MAX_PROMPT = 32_000
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 100
@@ -25,7 +29,13 @@ MAX_GUIDANCE = 20
 
 MODELS = ("standard", "turbo")
 # Names that existing client scripts send, and which of ours answers to them.
-ALIASES = {"sora-2": "standard", "sora-2-pro": "standard"}
+ALIASES = {
+    "sora-2": "standard",
+    "sora-2-2025-10-06": "standard",
+    "sora-2-2025-12-08": "standard",
+    "sora-2-pro": "standard",
+    "sora-2-pro-2025-10-06": "standard",
+}
 STYLES = (
     "saltglass",
     "emberfold",
@@ -41,6 +51,16 @@ DEFAULT_MODEL = "standard"
 DEFAULT_SIZE = "1280x720"
 DEFAULT_SECONDS = 4
 DEFAULT_FPS = 30
+
+
+def nearest_size(width: int, height: int) -> str:
+    """The size that suits an uploaded clip best: the shape first, then the number of pixels."""
+
+    def distance(size: str) -> tuple[float, float]:
+        wide, high = (int(part) for part in size.split("x"))
+        return round(abs(log(wide / high * height / width)), 2), abs(log(wide * high / (width * height)))
+
+    return min(SIZES, key=distance)
 
 
 def model_behind(name: str) -> str:

@@ -7,39 +7,32 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from gateway.jobs import service
+from gateway.jobs import outputs, service
 from gateway.tokens.service import READ
-from gateway.videos import parsing
+from gateway.videos import orders
 from gateway.videos.answers import json_answer, video_answer
-from gateway.videos.schemas import CreateVideo, Video, VideoDeleted, VideoPage
-from gateway.web.auth import Reader, Writer, judged, secret_hash, writer
+from gateway.videos.described import body_of
+from gateway.videos.forms import CreateVideo
+from gateway.videos.schemas import Video, VideoDeleted, VideoPage
+from gateway.web.auth import Reader, Writer, judged, secret_hash, strike, writer
+from gateway.web.bodies import read_body
 from gateway.web.context import Ctx, context_of
 
 router = APIRouter()
 
-FORMS = ("application/json", "multipart/form-data")
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {form: {"schema": CreateVideo.model_json_schema()} for form in FORMS},
-    }
-}
-
-# Where an endpoint reads its path itself.
+# Endpoints that read the id themselves describe it themselves.
 VIDEO_ID: dict[str, Any] = {
     "parameters": [{"name": "video_id", "in": "path", "required": True, "schema": {"type": "string"}}]
 }
 
 
-@router.post("/v1/videos", response_model=Video, openapi_extra=BODY, tags=["videos"])
+@router.post("/v1/videos", response_model=Video, openapi_extra=body_of(CreateVideo), tags=["videos"])
 async def create(request: Request) -> Response:
     """Queues a video."""
     # The calls that load tests live on ask for context and token themselves: solving dependencies costs more than both.
     ctx, token = context_of(request), await writer(request)
-    wanted = await parsing.create_request(request)
-    standing = await service.submit(
-        ctx.store, ctx.line, token, wanted, now=ctx.clock.now(), queue_limit=ctx.settings.queue_limit
-    )
+    async with read_body(request, ctx) as body:
+        standing = await orders.create(ctx, token, body)
     return video_answer(standing)
 
 
@@ -63,7 +56,7 @@ async def retrieve(request: Request) -> Response:
     """Where a video stands."""
     ctx, id = context_of(request), request.path_params["video_id"]
     token, standing = await service.poll(ctx.store, ctx.line, secret_hash(request), id, now=ctx.clock.now())
-    judged(token, READ, request)
+    await strike(judged(token, READ, request), READ, request)
     if standing is None:
         raise service.unknown(id)
     return video_answer(standing)
@@ -72,7 +65,9 @@ async def retrieve(request: Request) -> Response:
 @router.post("/v1/videos/{video_id}/cancel", response_model=Video, tags=["videos"])
 async def cancel(video_id: str, ctx: Ctx, token: Writer) -> Response:
     """Ends a video that is queued or being rendered; OpenAI's API has no such call."""
-    return video_answer(await service.cancel(ctx.store, ctx.line, token, video_id, now=ctx.clock.now()))
+    standing = await service.cancel(ctx.store, ctx.line, token, video_id, now=ctx.clock.now())
+    ctx.inputs.drop(standing.job.request.input)
+    return video_answer(standing)
 
 
 @router.delete("/v1/videos/{video_id}", response_model=VideoDeleted, tags=["videos"])
@@ -80,5 +75,6 @@ async def delete(video_id: str, ctx: Ctx, token: Writer) -> Response:
     """Removes a video and its file; one that has not ended is cancelled first."""
     job = await service.delete(ctx.store, token, video_id, now=ctx.clock.now())
     if job.file is not None:
-        (ctx.settings.media / job.file).unlink(missing_ok=True)
+        outputs.remove(ctx.settings.media / job.file)
+    ctx.inputs.drop(job.request.input)
     return json_answer(VideoDeleted(id=job.id))

@@ -1,16 +1,15 @@
-"""The wire: OpenAI's video object, list page and deletion, and the fields of a request.
+"""The wire: OpenAI's video object, list page and deletion, characters, models.
 
 Source: the Video schema of OpenAI's published OpenAPI document; every one of its 13 keys is always present.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel
 
 from gateway.jobs import Job
-from gateway.videos import catalog
 
 
 class VideoError(BaseModel):
@@ -55,7 +54,7 @@ class Video(BaseModel):
             prompt=job.request.prompt,
             size=job.request.size,
             seconds=str(job.request.seconds),
-            remixed_from_video_id=None,
+            remixed_from_video_id=job.request.remixed_from,
             error=error,
         )
 
@@ -78,6 +77,14 @@ class VideoDeleted(BaseModel):
     object: Literal["video.deleted"] = "video.deleted"
 
 
+class Character(BaseModel):
+    """A character; `created_at` is Unix seconds."""
+
+    id: str
+    name: str
+    created_at: int
+
+
 class SignedLink(BaseModel):
     """A link that plays without a bearer, until `expires_at` (Unix seconds) or the token's end."""
 
@@ -86,7 +93,8 @@ class SignedLink(BaseModel):
 
 
 class Model(BaseModel):
-    """A model and what it takes."""
+    """A model and what it takes. `aliases` are other names that it answers to; `extension_seconds` are what one
+    extension may append."""
 
     id: str
     object: Literal["model"] = "model"
@@ -94,7 +102,9 @@ class Model(BaseModel):
     owned_by: str
     sizes: list[str]
     seconds: dict[str, int]
+    extension_seconds: dict[str, int]
     styles: list[str]
+    aliases: list[str]
 
 
 class ModelPage(BaseModel):
@@ -102,69 +112,6 @@ class ModelPage(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[Model]
-
-
-def _not_fractional(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number, not true or false")  # noqa: TRY004  pydantic reads ValueError
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_not_fractional)]
-
-
-class CreateVideo(BaseModel):
-    """The body of `POST /v1/videos`; form fields arrive as strings. Unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    prompt: str
-    model: str = catalog.DEFAULT_MODEL
-    size: str = catalog.DEFAULT_SIZE
-    seconds: Whole = Field(catalog.DEFAULT_SECONDS)
-    fps: Whole = Field(catalog.DEFAULT_FPS, ge=catalog.MIN_FPS, le=catalog.MAX_FPS)
-    seed: Whole | None = Field(None, ge=0, le=catalog.MAX_SEED)
-    style: str | None = None
-    negative_prompt: str = Field("", max_length=catalog.MAX_PROMPT)
-    num_inference_steps: Whole | None = Field(None, ge=1, le=catalog.MAX_STEPS)
-    guidance_scale: float | None = Field(None, ge=0, le=catalog.MAX_GUIDANCE, allow_inf_nan=False)
-
-    @field_validator("prompt")
-    @classmethod
-    def _prompt(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError(f"must not be empty; it takes 1 to {catalog.MAX_PROMPT} characters")
-        if len(value) > catalog.MAX_PROMPT:
-            raise ValueError(f"has {len(value)} characters; it takes at most {catalog.MAX_PROMPT}")
-        return value
-
-    @field_validator("model")
-    @classmethod
-    def _model(cls, value: str) -> str:
-        return _one_of(value, (*catalog.MODELS, *catalog.ALIASES))
-
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: str) -> str:
-        return _one_of(value, catalog.SIZES)
-
-    @field_validator("style")
-    @classmethod
-    def _style(cls, value: str | None) -> str | None:
-        return value if value is None else _one_of(value, catalog.STYLES)
-
-    @field_validator("seconds")
-    @classmethod
-    def _seconds(cls, value: int) -> int:
-        if not catalog.MIN_SECONDS <= value <= catalog.MAX_SECONDS:
-            raise ValueError(f"must be {catalog.MIN_SECONDS} to {catalog.MAX_SECONDS}, not {value}")
-        return value
-
-
-def _one_of(value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"must be one of {', '.join(allowed)}, not {value[:80]!r}")
-    return value
 
 
 def _whole(value: float | None) -> int | None:

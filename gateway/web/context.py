@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 
 from gateway.clients import ClientBook
 from gateway.clock import Clock
+from gateway.faults.service import FaultDesk
+from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.settings import Settings
@@ -27,8 +29,10 @@ class Context:
     keys: Keyring
     usage: UsageBook
     line: Line
+    faults: FaultDesk
     limits: RequestLimits
     clients: ClientBook
+    inputs: Inputs
 
 
 def context_of(request: Request) -> Context:

@@ -1,0 +1,165 @@
+"""From a checked form to a queued job: what each kind of video needs to be looked at, kept and asked for.
+
+A video from words alone takes the short way: no file, no thread, no query but the submission.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.errors import InvalidRequest
+from gateway.inputs import characters
+from gateway.jobs import Job, RenderRequest, derive, outputs, service
+from gateway.jobs.service import Standing
+from gateway.tokens import Token
+from gateway.videos import catalog
+from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, Form, RemixVideo
+from gateway.videos.parsing import checked
+from gateway.web.bodies import Body, Upload
+from gateway.web.context import Context
+
+
+async def create(ctx: Context, token: Token, body: Body) -> Standing:
+    """`POST /v1/videos`."""
+    form = checked(CreateVideo, body)
+    request = RenderRequest(
+        prompt=form.prompt,
+        model=form.model,
+        variant=catalog.model_behind(form.model),
+        size=form.size,
+        seconds=form.seconds,
+        fps=form.fps,
+        seed=_seed(form.seed),
+        style=form.style,
+        negative_prompt=form.negative_prompt,
+        num_inference_steps=form.num_inference_steps,
+        guidance_scale=form.guidance_scale,
+    )
+    if form.characters:
+        ids = [named.id for named in form.characters]
+        request = replace(request, colours=await characters.colours_of(ctx.store, token, ids))
+    if "input_reference" in body.files:
+        return await _from_picture(ctx, token, request, body.files["input_reference"].path)
+    if form.input_reference is not None and form.input_reference.image_url is not None:
+        url = form.input_reference.image_url
+        fetched = await ctx.inputs.fetched(url, param="input_reference.image_url")
+        try:
+            return await _from_picture(ctx, token, request, fetched)
+        finally:
+            fetched.unlink(missing_ok=True)  # noqa: ASYNC240  a local unlink, microseconds
+    return await _submit(ctx, token, request)
+
+
+async def remix(ctx: Context, token: Token, id: str, body: Body) -> Standing:
+    """`POST /v1/videos/{video_id}/remix`."""
+    form = checked(RemixVideo, body)
+    source = await derive.source(ctx.store, token, id, param="video_id")
+    own = service.new_id()
+    request = derive.remix(source, form.prompt, input=f"{own}.mp4")
+    return await _from_job(ctx, token, request, source, own, param="video_id")
+
+
+async def edit(ctx: Context, token: Token, body: Body) -> Standing:
+    """`POST /v1/videos/edits`."""
+    form = checked(EditVideo, body)
+    variant = None if form.model is None else catalog.model_behind(form.model)
+    look = derive.Look(form.model, variant, form.style, form.seed, form.strength)
+    upload, id = _clip(form, body, form.video.id if form.video else None)
+    if upload is None:
+        source = await derive.source(ctx.store, token, id, param="video.id")
+        own = service.new_id()
+        request = derive.edit(source, form.prompt, look, input=f"{own}.mp4")
+        return await _from_job(ctx, token, request, source, own, param="video.id")
+    request = await _of_upload(ctx, upload, form.prompt, "edit")
+    changes = {
+        "strength": form.strength,
+        "style": form.style,
+        "model": form.model,
+        "variant": variant,
+        "seed": form.seed,
+    }
+    request = replace(request, **{name: value for name, value in changes.items() if value is not None})
+    return await _with_input(ctx, token, request, upload.path)
+
+
+async def extend(ctx: Context, token: Token, body: Body) -> Standing:
+    """`POST /v1/videos/extensions`."""
+    form = checked(ExtendVideo, body)
+    upload, id = _clip(form, body, form.video.id if form.video else None)
+    if upload is None:
+        source = await derive.source(ctx.store, token, id, param="video.id")
+        own = service.new_id()
+        request = derive.extend(source, form.prompt, form.seconds, input=f"{own}.mp4")
+        return await _from_job(ctx, token, request, source, own, param="video.id")
+    request = await _of_upload(ctx, upload, form.prompt, "extend")
+    total = derive.total_seconds(request.seconds, form.seconds)
+    request = replace(request, seconds=total, added_seconds=form.seconds, extensions=1)
+    return await _with_input(ctx, token, request, upload.path)
+
+
+def _clip(form: Form, body: Body, id: str | None) -> tuple[Upload | None, str]:
+    upload = body.files.get("video")
+    if upload is None and id is None:
+        raise InvalidRequest(
+            'Missing required parameter: \'video\'. Send a file, or video[id] or {"video": {"id": …}} of one of yours.',
+            param="video",
+            code="missing_required_parameter",
+        )
+    return upload, id or ""
+
+
+async def _of_upload(ctx: Context, upload: Upload, prompt: str, kind: str) -> RenderRequest:
+    clip = await ctx.inputs.look_at_clip(upload.path, param="video")
+    return RenderRequest(
+        kind=kind,
+        prompt=prompt,
+        model=catalog.DEFAULT_MODEL,
+        variant=catalog.model_behind(catalog.DEFAULT_MODEL),
+        size=catalog.nearest_size(clip.width, clip.height),
+        seconds=clip.seconds,
+        fps=min(catalog.MAX_FPS, max(catalog.MIN_FPS, round(clip.fps))),
+        seed=_seed(None),
+    )
+
+
+async def _from_picture(ctx: Context, token: Token, request: RenderRequest, file: Path) -> Standing:
+    await ctx.inputs.check_picture(file, request.size, param="input_reference")
+    return await _with_input(ctx, token, request, file)
+
+
+async def _with_input(ctx: Context, token: Token, request: RenderRequest, file: Path) -> Standing:
+    """Keeps the upload for the job; it goes again where the job is not taken."""
+    own = service.new_id()
+    name = f"{own}.input"
+    ctx.inputs.keep(file, name)
+    return await _submit(ctx, token, replace(request, input=name), own)
+
+
+async def _from_job(
+    ctx: Context, token: Token, request: RenderRequest, source: Job, own: str, *, param: str
+) -> Standing:
+    """Keeps the source's clip for the job, where it needs it."""
+    if request.input is not None:
+        now = ctx.clock.now()
+        clip = outputs.ready(ctx.settings.media, source, "video", now=now, param=param)
+        try:
+            ctx.inputs.keep_linked(clip, request.input)
+        except FileNotFoundError as exc:
+            raise outputs.gone(source.id, "video", param=param) from exc
+    return await _submit(ctx, token, request, own)
+
+
+async def _submit(ctx: Context, token: Token, request: RenderRequest, id: str | None = None) -> Standing:
+    try:
+        return await service.submit(
+            ctx.store, ctx.line, token, request, now=ctx.clock.now(), queue_limit=ctx.settings.queue_limit, id=id
+        )
+    except BaseException:
+        ctx.inputs.drop(request.input)
+        raise
+
+
+def _seed(given: int | None) -> int:
+    return secrets.randbelow(catalog.MAX_SEED + 1) if given is None else given
