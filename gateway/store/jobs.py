@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 
+from gateway.store import turns
 from gateway.store.protocol import Connection, Row
 
 
@@ -87,6 +89,11 @@ class Job:
         return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
+COLUMNS = ", ".join(field.name for field in fields(Job))
+COLUMNS_OF_JOBS = ", ".join(f"jobs.{field.name}" for field in fields(Job))
+_STATUS = {str(status): status for status in JobStatus}
+
+
 def reference_of(id: str) -> int:
     """The 64 bits by which a clip names its job: the first half of the id's random part."""
     return int(id.removeprefix("video_")[:16], 16)
@@ -128,7 +135,7 @@ def insert(
     """Adds a queued job."""
     row = tx.fetch_one(
         "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING *",
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING " + COLUMNS,
         {
             "id": id,
             "accessor": accessor,
@@ -140,12 +147,12 @@ def insert(
     )
     if row is None:
         raise LookupError(f"the job {id} is not there after its insertion")
-    return _job(row, request)
+    return _job(row)
 
 
 def get(tx: Connection, id: str) -> Job | None:
     """The job, unless deleted."""
-    row = tx.fetch_one("SELECT * FROM jobs WHERE id = :id AND deleted_at IS NULL", {"id": id})
+    row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE id = :id AND deleted_at IS NULL", {"id": id})
     return _job(row) if row else None
 
 
@@ -159,7 +166,7 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
     """One token's jobs beyond the job `after`, in order of arrival."""
     direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     rows = tx.fetch_all(
-        "SELECT * FROM jobs WHERE accessor = :accessor AND deleted_at IS NULL "
+        f"SELECT {COLUMNS} FROM jobs WHERE accessor = :accessor AND deleted_at IS NULL "
         f"AND (:after IS NULL OR seq {beyond} (SELECT seq FROM jobs WHERE id = :after)) "
         f"ORDER BY seq {direction} LIMIT :limit",
         {"accessor": accessor, "after": after, "limit": limit},
@@ -218,36 +225,27 @@ def mean_render_seconds(tx: Connection) -> float | None:
 
 def claimable(tx: Connection, now: float) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    row = tx.fetch_one(
-        "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now UNION ALL "
-        "SELECT 1 FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined') LIMIT 1",
-        {"now": now},
-    )
-    return row is not None
+    lost = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
+    return tx.fetch_one(lost, {"now": now}) is not None or turns.next_seq(tx) is not None
 
 
 def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
     """Jobs whose worker fell silent in their last attempt."""
     rows = tx.fetch_all(
-        "SELECT * FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
+        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
         {"now": now, "max": max_attempts},
     )
     return [_job(row) for row in rows]
 
 
 def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the head of the line. Its token must be good."""
+    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good."""
     row = tx.fetch_one(
-        "SELECT jobs.* FROM jobs JOIN tokens USING (accessor) "
+        f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
         "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
         "AND tokens.state IN ('active', 'quarantined') ORDER BY jobs.lease_until LIMIT 1",
         {"now": now},
-    ) or tx.fetch_one(
-        "SELECT jobs.* FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined') "
-        "ORDER BY jobs.priority, jobs.seq LIMIT 1"
-    )
+    ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
     return _job(row) if row else None
 
 
@@ -256,7 +254,7 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
         "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
-        "WHERE seq = :seq AND attempt = :attempt AND status = :status RETURNING *",
+        "WHERE seq = :seq AND attempt = :attempt AND status = :status RETURNING " + COLUMNS,
         {
             "worker": worker,
             "lease": lease_until,
@@ -389,7 +387,9 @@ def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
     return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
 
 
+@lru_cache(maxsize=4096)
 def _request(text: str) -> RenderRequest:
+    # A video is polled many times, and what was asked for never changes.
     values = json.loads(text)
     # JSON has no tuples, and a request is compared and hashed by value.
     values["base_prompts"] = tuple(values["base_prompts"])
@@ -397,29 +397,7 @@ def _request(text: str) -> RenderRequest:
     return RenderRequest(**values)
 
 
-def _job(row: Row, request: RenderRequest | None = None) -> Job:
-    return Job(
-        seq=row["seq"],
-        id=row["id"],
-        accessor=row["accessor"],
-        status=JobStatus(row["status"]),
-        request=request or _request(row["request"]),
-        priority=row["priority"],
-        attempt=row["attempt"],
-        worker=row["worker"],
-        progress=row["progress"],
-        step=row["step"],
-        steps=row["steps"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        expires_at=row["expires_at"],
-        file=row["file"],
-        bytes=row["bytes"],
-        error_code=row["error_code"],
-        error_message=row["error_message"],
-        next_tick=row["next_tick"],
-        fate=row["fate"],
-        share=row["share"],
-        share_id=row["share_id"],
-    )
+def _job(row: Row) -> Job:
+    """From a row of `COLUMNS`: by place, because a look-up by name costs more than the query."""
+    seq, id, accessor, status, request, *rest = row
+    return Job(seq, id, accessor, _STATUS[status], _request(request), *rest)

@@ -6,12 +6,20 @@ returns and rolled back when it raises. Parameters are named (`:name`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """One row: values by name, and in the order of the columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
 Params = Mapping[str, object]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from gateway.store.protocol import Connection, Row
@@ -48,6 +48,10 @@ class Token:
     def shown_state(self, now: float) -> str:
         """The state as people read it, `expired` included."""
         return "expired" if self.state is not TokenState.REVOKED and self.expired(now) else str(self.state)
+
+
+COLUMNS = ", ".join(field.name for field in fields(Token))
+_STATE = {str(state): state for state in TokenState}
 
 
 @dataclass(frozen=True)
@@ -110,20 +114,20 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, *, in_flight: int |
 
 def by_hash(tx: Connection, secret_hash: bytes) -> Token | None:
     """The bearer's row as it is now."""
-    row = tx.fetch_one("SELECT * FROM tokens WHERE secret_hash = :hash", {"hash": secret_hash})
+    row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE secret_hash = :hash", {"hash": secret_hash})
     return token_of(row) if row else None
 
 
 def by_accessor(tx: Connection, accessor: str) -> Token | None:
     """The row that `accessor` names."""
-    row = tx.fetch_one("SELECT * FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
+    row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
     return token_of(row) if row else None
 
 
 def find(tx: Connection, which: TokenFilter, limit: int = -1) -> list[Token]:
     """The tokens that match, oldest first; a negative limit means all."""
     rows = tx.fetch_all(
-        f"SELECT * FROM tokens WHERE {which.where()} ORDER BY created_at, accessor LIMIT :limit",
+        f"SELECT {COLUMNS} FROM tokens WHERE {which.where()} ORDER BY created_at, accessor LIMIT :limit",
         {**which.params(), "limit": limit},
     )
     return [token_of(row) for row in rows]
@@ -180,18 +184,15 @@ def delete_all(tx: Connection) -> int:
 
 
 def token_of(row: Row) -> Token:
+    """From a row of `COLUMNS`, by place."""
+    accessor, principal, cohort, scopes, labels, tier, state, *rest = row
     return Token(
-        accessor=row["accessor"],
-        principal=row["principal"],
-        cohort=row["cohort"],
-        scopes=tuple(row["scopes"].split()),
-        labels=tuple(json.loads(row["labels"])),
-        tier=row["tier"],
-        state=TokenState(row["state"]),
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        last_used_at=row["last_used_at"],
-        revoked_at=row["revoked_at"],
-        revoked_reason=row["revoked_reason"],
-        revocation=row["revocation"],
+        accessor,
+        principal,
+        cohort,
+        tuple(scopes.split()),
+        () if labels == "[]" else tuple(json.loads(labels)),
+        tier,
+        _STATE[state],
+        *rest,
     )
