@@ -19,10 +19,12 @@ from gateway.control import profile as control_profile
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
+from gateway.control import webhooks as control_webhooks
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.faults import latency
 from gateway.faults.service import FaultDesk
+from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
@@ -38,6 +40,8 @@ from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
 from gateway.web.limits import BodyLimit, RequestId
+from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.sending import Sender
 
 health = APIRouter(tags=["health"])
 

@@ -21,8 +21,10 @@
         ├── QueueFull             429
         ├── RateLimitExceeded     429
         ├── QueuedJobsExceeded    429
+        ├── InsufficientQuota     429
         ├── ServerFault           500
-        └── StoreUnavailable      503
+        ├── StoreUnavailable      503
+        └── Overloaded            503
 
 Every API error is answered as ``{"error": {"message", "type", "param", "code"}}``, which OpenAI's clients read.
 """
@@ -228,6 +230,14 @@ class QueuedJobsExceeded(APIError):
     code = "queued_jobs_exceeded"
 
 
+class InsufficientQuota(APIError):
+    """A seeded failure: the key's quota is used up, and trying again does not help."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+
 class ServerFault(APIError):
     """Anything that should not have happened. The traceback goes to the log, never to the caller."""
 
@@ -238,3 +248,11 @@ class StoreUnavailable(APIError):
     status = 503
     type = "server_error"
     code = "store_unavailable"
+
+
+class Overloaded(APIError):
+    """A seeded failure: more load than the service takes. Try again after the time it names."""
+
+    status = 503
+    type = "server_error"
+    code = "overloaded"

@@ -62,6 +62,7 @@ def run_gateway(settings: Settings) -> None:
     from gateway.app import create_app
     from gateway.store import open_sqlite
     from gateway.tokens.keys import load_keyring
+    from gateway.web.faults import Protocol
 
     prepare_data(settings)
     keys = load_keyring(settings)
@@ -69,7 +70,13 @@ def run_gateway(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=3, lifespan="on"
+        app,
+        http=Protocol,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        lifespan="on",
     )
     configure_logging(settings.log_level)
     die_with_parent()

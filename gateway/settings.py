@@ -55,6 +55,17 @@ class Settings(BaseSettings):
     allow_private_targets: Literal["none", "loopback", "all"] = Field(
         "none", description="Which inner addresses URLs of callers may lead to: none, loopback or all."
     )
+    profiles_dir: str = Field("", description="A folder of latency profiles of your own; empty means none.")
+    fault_header: bool = Field(
+        False, description="Whether a request may ask for a failure itself; `leakdrill up` sets it unless told."
+    )
+    webhook_attempts: int = Field(8, ge=1, le=50, description="Attempts at a webhook delivery before it is dead.")
+    webhook_first_retry_seconds: float = Field(
+        5.0, gt=0, description="Wait before the second attempt at a delivery; it doubles with each."
+    )
+    webhook_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a delivery may take.")
+    webhook_poll_seconds: float = Field(0.25, gt=0, description="How often the gateway looks for due deliveries.")
+    share_approval: bool = Field(False, description="Whether an operator must approve before a clip is shared.")
     log_level: str = Field("warning", description="debug, info, warning or error.")
 
     @field_validator("log_level")

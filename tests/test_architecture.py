@@ -26,7 +26,7 @@ THIRD_PARTIES = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
     ("gateway.store", "gateway.outbound"),
-    ("gateway.tokens",),
+    ("gateway.tokens", "gateway.faults"),
     ("gateway.limits", "gateway.clients", "gateway.jobs", "gateway.revocations", "gateway.exercise", "gateway.traces"),
     ("gateway.web",),
     ("gateway.videos", "gateway.control", "gateway.oauth"),
@@ -118,6 +118,7 @@ def test_the_gateway_reaches_other_parts_from_its_commands_and_worker_only() -> 
         "gateway.jobs.worker": {"fake_model"},
         "gateway.jobs.rendering": {"fake_model"},
         "gateway.traces.service": {"fake_model"},
+        "gateway.faults.latency": {"seeds"},
     }
     wrong = {
         (module.name, name)

@@ -315,7 +315,8 @@ class QueueReading(BaseModel):
 
 
 class Status(BaseModel):
-    """What anybody may know. `defects` and `consistency` say how the promise of revocation is kept."""
+    """What anybody may know. `defects` and `consistency` say how the promise of revocation is kept, `profile` is the
+    latency profile unless it is `instant`, `faults` the failures at work."""
 
     phase: Phase
     phase_since: float | None
@@ -326,6 +327,8 @@ class Status(BaseModel):
     broadcast: str | None
     defects: list[str]
     consistency: Literal["strict"]
+    profile: str | None
+    faults: list[str]
     server_time: float
     version: str
 

@@ -19,6 +19,7 @@ from gateway.control.schemas import (
 )
 from gateway.errors import InvalidRequest
 from gateway.exercise import service
+from gateway.faults import latency
 from gateway.jobs import service as job_service
 from gateway.jobs.line import Load
 from gateway.web.auth import Admin
@@ -98,6 +99,7 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     await service.reset(ctx.store, now=ctx.clock.now(), actor=actor)
     ctx.limits.clear()
     ctx.clients.clear()
+    ctx.faults.forget()
     for path in ctx.settings.media.iterdir():
         path.unlink(missing_ok=True)
     return await _status(ctx)
@@ -110,6 +112,7 @@ async def _status(ctx: Context) -> Status:
 
 async def _status_with(ctx: Context, load: Load, now: float) -> Status:
     stands = await service.show(ctx.store)
+    profile = (await latency.show(ctx.store, now)).now
     return Status(
         phase=stands.phase,
         phase_since=stands.phase_since,
@@ -120,6 +123,8 @@ async def _status_with(ctx: Context, load: Load, now: float) -> Status:
         broadcast=stands.broadcast,
         defects=[],
         consistency="strict",
+        profile=None if profile.profile.instant else profile.profile.name,
+        faults=sorted({rule.failure for rule in await ctx.faults.rules(now)}),
         server_time=now,
         version=__version__,
     )

@@ -8,7 +8,20 @@ from typing import Any
 
 from gateway.clock import ReplayClock
 from gateway.events import Event, EventKind
-from gateway.store import Connection, Store, events, exercise, findings, idempotency, jobs, revocations, tokens
+from gateway.store import (
+    Connection,
+    Store,
+    deliveries,
+    events,
+    exercise,
+    faults,
+    findings,
+    idempotency,
+    jobs,
+    revocations,
+    tokens,
+    webhooks,
+)
 from gateway.store.exercise import Exercise, Phase
 
 
@@ -75,10 +88,14 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
     def work(tx: Connection) -> None:
         idempotency.delete_all(tx)
         findings.delete_all(tx)
+        deliveries.delete_all(tx)
+        webhooks.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)
         exercise.set_clock(tx, None)
+        exercise.set_profile(tx, None)
+        faults.delete_all(tx)
         events.append(tx, EventKind.RESET, at=now, actor=actor, data=gone)
 
     await store.write(work)

@@ -60,7 +60,7 @@ class SizeFactor(_Part):
 
     def of(self, size: str) -> float:
         """The factor for "WxH"."""
-        return (_pixels(size) / _pixels(self.reference)) ** self.exponent
+        return math.pow(_pixels(size) / _pixels(self.reference), self.exponent)
 
 
 class LoadFactor(_Part):

@@ -12,6 +12,7 @@ from gateway.store import Connection, Store, events, jobs, tokens
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
+from gateway.webhooks import queueing
 
 CANCELLED = "The video was cancelled."
 
@@ -159,6 +160,7 @@ def unknown(id: str, param: str = "video_id") -> NotFound:
 def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:
     if jobs.fail(tx, job.id, code="cancelled", message=CANCELLED, now=now):
         events.append(tx, EventKind.JOB_CANCELLED, at=now, actor=token.principal, accessor=token.accessor, job=job.id)
+        queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
 
 
 def _ensure_room(tx: Connection, line: Line, now: float, queue_limit: int) -> None:

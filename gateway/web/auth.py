@@ -35,8 +35,22 @@ def judged(token: Token | None, scope: str, request: Request) -> Token:
     return token
 
 
+async def strike(token: Token, scope: str, request: Request) -> None:
+    """Lets a seeded failure strike a request whose token is good; raises what it is answered with.
+
+    Where that took time, the token is judged again: it may have been revoked meanwhile.
+    """
+    ctx = context_of(request)
+    now = ctx.clock.now()
+    if ctx.faults.armed(request.scope, now) and await ctx.faults.strike(token, request.scope, now):
+        again = service.ensure_accepted(await service.by_hash(ctx.store, secret_hash(request)), ctx.clock.now())
+        service.ensure_scope(again, scope)
+
+
 async def _good_for(scope: str, request: Request) -> Token:
-    return judged(await service.by_hash(context_of(request).store, secret_hash(request)), scope, request)
+    token = judged(await service.by_hash(context_of(request).store, secret_hash(request)), scope, request)
+    await strike(token, scope, request)
+    return token
 
 
 async def reader(request: Request) -> Token:
