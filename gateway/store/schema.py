@@ -55,9 +55,11 @@ CREATE TABLE jobs (
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
     share_id      TEXT UNIQUE
 );
-CREATE INDEX jobs_waiting ON jobs (priority, seq) WHERE status = 'queued';
-CREATE INDEX jobs_waiting_owner ON jobs (accessor, priority, seq) WHERE status = 'queued';
-CREATE INDEX jobs_running ON jobs (lease_until) WHERE status = 'in_progress';
+-- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
+CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
+CREATE INDEX jobs_waiting_owner ON jobs (status, accessor, priority, seq) WHERE status = 'queued';
+CREATE INDEX jobs_running_owner ON jobs (status, accessor, seq) WHERE status = 'in_progress';
+CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progress';
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
@@ -140,12 +142,13 @@ CREATE TABLE webhook_endpoints (
     old_secret       TEXT,
     old_secret_until REAL,
     created_at       REAL NOT NULL,
-    updated_at       REAL
+    updated_at       REAL NOT NULL
 );
+CREATE INDEX webhook_endpoints_owner ON webhook_endpoints (accessor, seq);
 
 CREATE TABLE webhook_deliveries (
     seq             INTEGER PRIMARY KEY AUTOINCREMENT,
-    id              TEXT NOT NULL,
+    id              TEXT NOT NULL UNIQUE,
     endpoint        TEXT NOT NULL,
     accessor        TEXT NOT NULL,
     job             TEXT,
@@ -160,6 +163,8 @@ CREATE TABLE webhook_deliveries (
     ended_at        REAL
 );
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_lanes ON webhook_deliveries (endpoint, next_attempt_at, seq) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (accessor) WHERE state = 'pending';
 
 CREATE TABLE faults (
     id         TEXT PRIMARY KEY,

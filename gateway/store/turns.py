@@ -1,0 +1,68 @@
+"""Whose turn it is: the waiting job to claim next, passing over tokens that have as many running as they may."""
+
+from __future__ import annotations
+
+from gateway.store.protocol import Connection, Row
+
+_HEAD = """
+    SELECT jobs.seq, jobs.accessor, tokens.in_flight FROM jobs JOIN tokens USING (accessor)
+    WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined')
+    ORDER BY jobs.priority, jobs.seq LIMIT 1
+"""
+_RUNNING = "SELECT count(*) AS n FROM jobs WHERE status = 'in_progress' AND accessor = :accessor"
+
+# Hops from token to token through the index (accessor, priority, seq) of waiting jobs, so that a token at its limit with
+# a hundred thousand jobs in line costs one step. Source: https://wiki.postgresql.org/wiki/Loose_indexscan
+_HEAD_OF_THOSE_WITH_ROOM = """
+    WITH RECURSIVE waiting (accessor) AS (
+        SELECT min(accessor) FROM jobs WHERE status = 'queued' AND accessor > ''
+        UNION ALL
+        SELECT (SELECT min(accessor) FROM jobs WHERE status = 'queued' AND accessor > waiting.accessor)
+        FROM waiting WHERE waiting.accessor IS NOT NULL
+    ), heads (seq) AS (
+        SELECT (SELECT seq FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor
+                ORDER BY priority, seq LIMIT 1)
+        FROM waiting JOIN tokens USING (accessor)
+        WHERE tokens.state IN ('active', 'quarantined') AND (tokens.in_flight IS NULL OR tokens.in_flight > (
+            SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor))
+    )
+    SELECT jobs.seq FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.seq LIMIT 1
+"""
+
+
+def next_seq(tx: Connection) -> int | None:
+    """The `seq` of the job whose turn it is: the head of the line, or of the line of those whose token is below its
+    number of jobs in flight. None where nobody may go."""
+    head = tx.fetch_one(_HEAD)
+    if head is None or _has_room(tx, head):
+        return None if head is None else int(head["seq"])
+    other = tx.fetch_one(_HEAD_OF_THOSE_WITH_ROOM)
+    return None if other is None else int(other["seq"])
+
+
+def _has_room(tx: Connection, head: Row) -> bool:
+    if head["in_flight"] is None:
+        return True
+    running = tx.fetch_one(_RUNNING, {"accessor": head["accessor"]})
+    return running is None or running["n"] < head["in_flight"]
+
+
+def at_least_waiting(tx: Connection, accessor: str, number: int) -> bool:
+    """Whether the token has `number` or more jobs waiting; counts no further."""
+    row = tx.fetch_one(
+        "SELECT 1 FROM jobs WHERE status = 'queued' AND accessor = :accessor LIMIT 1 OFFSET :before",
+        {"accessor": accessor, "before": number - 1},
+    )
+    return row is not None
+
+
+def oldest_unended(tx: Connection, accessor: str) -> str | None:
+    """The id of the token's job that will make room first: the oldest that is rendered, else the first in line."""
+    row = tx.fetch_one(
+        "SELECT id FROM jobs WHERE status = 'in_progress' AND accessor = :accessor ORDER BY seq LIMIT 1",
+        {"accessor": accessor},
+    ) or tx.fetch_one(
+        "SELECT id FROM jobs WHERE status = 'queued' AND accessor = :accessor ORDER BY priority, seq LIMIT 1",
+        {"accessor": accessor},
+    )
+    return row["id"] if row else None
