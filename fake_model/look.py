@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fake_model.elements import Element, Plane, Planes
+from fake_model.elements import Element, Plane, Planes, Sprite, Stage
 from fake_model.palette import RGB, Grade, Palette, blend, look_up
 from fake_model.scenes import named_tints, variation_grade
 from fake_model.scenes.subjects import paint_subject
@@ -59,7 +59,7 @@ class Look:
         self._tints, self._turns = _chroma_curves(tone, weather, grade, studio.palette)
         # A street has ground everywhere; whose home is elsewhere has a path of its own.
         layers = replace(embeds, weather=weather, composition="sea" if embeds.subject in _AFLOAT else "street")
-        painting = [*paint_subject(studio.stage, layers, studio.palette)]
+        painting = [_beside(element, studio.stage) for element in paint_subject(studio.stage, layers, studio.palette)]
         painting += paint_weather(studio.stage, layers, studio.palette)
         self._layers: list[Element] = collect(iter(painting), cancelled)
 
@@ -78,6 +78,22 @@ class Look:
         planes.y[...] = look_up(self._luma, np.ascontiguousarray(planes.y))
         for layer in self._layers:
             layer.draw(planes, tick)
+
+
+#: How far from its usual place a subject is put, as a share of the width: the source may have one there.
+_ASIDE = 0.27
+
+
+def _beside(element: Element | None, stage: Stage) -> Element | None:
+    if not isinstance(element, Sprite):
+        return element
+    place, aside = element.place, round(stage.width * _ASIDE) * (1 if stage.backwards else -1)
+
+    def beside(tick: int) -> tuple[int, int]:
+        top, left = place(tick)
+        return top, left + aside
+
+    return replace(element, place=beside)
 
 
 _AFLOAT = ("boat", "whale")

@@ -64,6 +64,14 @@ def luma(colour: RGB) -> float:
     return 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
 
 
+def lit(colour: RGB, goal: float) -> RGB:
+    """A colour of another brightness: a shade of it below its own, a tint above."""
+    own = luma(colour)
+    if goal <= own:
+        return blend((0.0, 0.0, 0.0), colour, goal / max(own, 1.0))
+    return blend(colour, (255.0, 255.0, 255.0), (goal - own) / max(255.0 - own, 1.0))
+
+
 @dataclass(frozen=True)
 class Palette:
     """The named colours of one time of day, with the grade that every table passes through.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from fake_model.elements import Element, Stage
 from fake_model.noise import mix
-from fake_model.palette import RGB, Grade, Palette, blend, luma, rgb
+from fake_model.palette import RGB, Grade, Palette, blend, lit, luma, rgb
 from fake_model.scenes.abstract import paint_abstract, paint_space
 from fake_model.scenes.land import paint_land
 from fake_model.scenes.town import paint_city, paint_street
@@ -23,6 +23,8 @@ _TINTS: dict[str, RGB] = {
     "teal": (24, 176, 176), "blue": (36, 92, 220), "purple": (128, 54, 200), "pink": (240, 84, 160),
 }  # fmt: skip
 _TINTED = ("zenith", "middle", "horizon", "cloud", "haze", "far", "rock_lit", "water", "sand")
+#: What fills most of a picture, and so shows a character's colours as they are.
+_SURFACES = ("zenith", "middle", "horizon", "cloud", "haze", "far", "water", "sand", "grass", "wall")
 
 
 def palette_for(embeds: PromptEmbeds, grade: Grade, own: Sequence[tuple[int, int, int]] = ()) -> Palette:
@@ -70,11 +72,14 @@ def variation_grade(number: int) -> Grade:
 
 
 def _recoloured(colours: dict[str, RGB], own: Sequence[tuple[int, int, int]], grade: Grade) -> Palette:
-    """Each colour pulled to the given one of its rank in brightness."""
-    given = sorted(((float(r), float(g), float(b)) for r, g, b in own), key=luma)
-    ranked = sorted(colours, key=lambda name: luma(colours[name]))
-    for place, name in enumerate(ranked):
-        colours[name] = blend(colours[name], given[place * len(given) // len(ranked)], 0.85)
+    """Each colour as the given one of its rank in brightness; what gives depth stays about as bright as it was."""
+    given = sorted(((float(red), float(green), float(blue)) for red, green, blue in own), key=luma)
+    for names, keep in ((_SURFACES, 0.08), ([name for name in colours if name not in _SURFACES], 0.62)):
+        ranked = sorted(names, key=lambda name: luma(colours[name]))
+        for place, name in enumerate(ranked):
+            colour = given[place * len(given) // len(ranked)]
+            goal = luma(colour) + (luma(colours[name]) - luma(colour)) * keep
+            colours[name] = blend(colours[name], lit(colour, goal), 0.95)
     return Palette(colours, grade, tuple(given))
 
 

@@ -43,6 +43,8 @@ def _table(embeds: PromptEmbeds, palette: Palette) -> Table:
     """Colours of the tones: a dark body that still parts from a dark ground, and one accent."""
     bright = embeds.time in ("day", "dawn")
     accent = _ACCENTS[mix(embeds.key, 41) % len(_ACCENTS)]
+    if palette.own:
+        accent = max(palette.own, key=lambda colour: max(colour) - min(colour))
     body = blend(palette["near"], palette["haze"], 0.16 if bright else 0.24)
     colours: dict[int, RGB] = {
         BACK: blend(palette["near"], (0, 0, 0), 0.35),

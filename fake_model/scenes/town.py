@@ -11,6 +11,7 @@ from fake_model.effects import Mirror
 from fake_model.elements import Cutout, Drift, Element, Stage
 from fake_model.noise import Dice, fbm, mix
 from fake_model.palette import RGB, Palette, Table, blend
+from fake_model.scenes.silhouettes import FIGURES
 from fake_model.scenes.sky import DARK, paint_sky, place_light
 from fake_model.scenes.subjects import paint_subject
 from fake_model.scenes.water import water_surface
@@ -30,6 +31,8 @@ def paint_city(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterator
     for layer, (share, rate, haze) in enumerate(((0.92, 0.018, 0.62), (0.74, 0.040, 0.30), (0.50, 0.075, 0.0))):
         yield _row(stage, embeds, palette, layer, horizon, reach * share, stage.drift(rate), haze)
     yield from water_surface(stage, palette, horizon, stage.height, light, calm=True)
+    if embeds.subject is not None and FIGURES[embeds.subject].home == "ground":
+        yield _quay(stage, palette)
     yield from paint_subject(stage, embeds, palette)
 
 
@@ -53,6 +56,25 @@ def paint_street(stage: Stage, embeds: PromptEmbeds, palette: Palette) -> Iterat
     yield from paint_subject(stage, embeds, palette)
 
 
+def _quay(stage: Stage, palette: Palette) -> Cutout:
+    """A pavement of slabs at the water, for who cannot walk on it: a remix may put a dog there."""
+    drift = stage.drift(0.16)
+    top, width = stage.even(0.915), stage.width + drift.travel
+    rows = stage.height - top
+    stone = fbm(mix(stage.seed, 84), rows, width, stage.unit * 0.02, stage.unit * 0.08, 4)
+    tone = np.float32(90) + (stone - np.float32(0.5)) * np.float32(70)
+    tone -= np.arange(rows, dtype=np.float32)[:, None] * np.float32(40 / max(1, rows))
+    image = Image.fromarray(np.clip(tone, 1, 200).astype(np.uint8))
+    pen, line = ImageDraw.Draw(image), max(1, stage.unit // 360)
+    pen.rectangle((0, 0, width, stage.px(0.008)), fill=220)
+    for x in range(0, width, stage.px(0.13)):
+        pen.line((x, stage.px(0.008), x - rows // 2, rows), fill=24, width=line)
+    pen.line((0, rows // 2, width, rows // 2), fill=24, width=line)
+    wall = blend(palette["wall"], palette["haze"], 0.25)
+    table = palette.table([(1, palette["near"]), (200, wall), (220, blend(wall, palette["glow"], 0.5))])
+    return Cutout(np.array(image), table, top, drift)
+
+
 def _table(embeds: PromptEmbeds, palette: Palette, haze: float) -> Table:
     """Colours of one row of buildings; distance pulls all of them toward the haze."""
     far = palette["haze"]
@@ -66,7 +88,8 @@ def _table(embeds: PromptEmbeds, palette: Palette, haze: float) -> Table:
         (_COOL, blend(wall, cool, 0.2)), (_NEON - 1, blend(cool, far, haze * 0.5)),
     ]  # fmt: skip
     table = palette.table(stops)
-    for place, sign in enumerate(_SIGNS):
+    for place, usual in enumerate(_SIGNS):
+        sign = palette.own[place % len(palette.own)] if palette.own else usual
         start = _NEON + place * _SHADES
         ramp = [(start, wall), (start + _SHADES - 4, sign), (start + _SHADES - 1, blend(sign, (255, 255, 255), 0.7))]
         table[start : start + _SHADES] = palette.table(ramp)[start : start + _SHADES]
