@@ -1,8 +1,8 @@
-"""From a job to a file: rendered, or for load tests copied from a clip that was rendered once.
+"""From a job to its files, a clip and two stills: rendered, or for load tests linked from what was rendered once.
 
 A rendered clip carries the job's reference as a forensic mark and, where the extra `provenance` is installed, a signed
 manifest. The cached clip depends on size, seconds, frame rate and model alone: it is real, watermarked and playable,
-but shows another prompt, and names no job.
+but shows another prompt, and names no job. What is made from another clip is rendered always.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from fake_model import VideoPipeline, provenance
+from fake_model import VideoEditPipeline, VideoExtendPipeline, VideoOutput, VideoPipeline, provenance
 from gateway.errors import OperatorError
+from gateway.jobs import outputs
 from gateway.settings import Settings
 from gateway.store.jobs import Job, RenderRequest, reference_of
 
 CACHED_PROMPT = "a placeholder for load tests: abstract waves"
 TITLE = "leakdrill mock clip"
 
-OnStep = Callable[[VideoPipeline, int, float, dict[str, object]], None]
+OnStep = Callable[[Any, int, float, dict[str, object]], None]
 OnFrame = Callable[[int, int], None]
 
 
@@ -32,6 +34,14 @@ class Watch:
     on_step: OnStep
     on_frame: OnFrame
     interrupt: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A finished clip: bytes, and where its motion goes on, None where nobody can tell."""
+
+    size: int
+    next_tick: int | None
 
 
 class Renderer:
@@ -45,27 +55,31 @@ class Renderer:
         except provenance.ProvenanceError as exc:
             raise OperatorError(str(exc)) from exc
 
-    def produce(self, job: Job, output: Path, watch: Watch) -> int:
-        """Puts the job's clip at `output`; its size in bytes. Raises what the pipeline raises."""
-        if self._settings.render == "cached":
-            return _link(self._cached(job.request, output, watch), output)
+    def produce(self, job: Job, output: Path, watch: Watch) -> Produced:
+        """Puts the job's clip at `output` and its stills beside it. Raises what the pipeline raises."""
         request = job.request
+        if self._settings.render == "cached" and (request.kind == "create" or request.input is None):
+            return Produced(_link(self._cached(request, output, watch), output), None)
         mark = (reference_of(job.id), self._marks)
-        self._render(request, output, watch, forensic=mark, created_at=job.created_at)
+        made = self._render(request, output, watch, forensic=mark, created_at=job.created_at)
         if self._signer is not None:
             self._signer.sign(output, title=TITLE, model=request.variant, seed=request.seed, created_at=job.created_at)
-        return output.stat().st_size
+        return Produced(output.stat().st_size, made.next_tick)
 
     def _cached(self, request: RenderRequest, output: Path, watch: Watch) -> Path:
         name = f"{request.size}-{request.seconds}s-{request.fps}fps-{request.variant}.mp4"
         cached = self._settings.data / "cache" / name
-        if not cached.exists():
+        if not all(outputs.beside(cached, variant).exists() for variant in outputs.SUFFIXES):
             cached.parent.mkdir(exist_ok=True)
             # A name of our own: two workers may make the same clip at once, and either's is as good.
             fresh = cached.with_name(f"{os.getpid()}-{output.name}")
-            plain = replace(request, prompt=CACHED_PROMPT, seed=0, style=None, negative_prompt="", guidance_scale=None)
+            plain = replace(
+                request, kind="create", prompt=CACHED_PROMPT, seed=0, style=None, negative_prompt="",
+                guidance_scale=None, base_prompts=(), colours=(), input=None,
+            )  # fmt: skip
             self._render(plain, fresh, watch, forensic=None, created_at=None)
-            fresh.replace(cached)
+            for variant in reversed(outputs.SUFFIXES):  # the clip last: whoever sees it finds its stills
+                outputs.beside(fresh, variant).replace(outputs.beside(cached, variant))
         return cached
 
     def _render(
@@ -76,35 +90,55 @@ class Renderer:
         *,
         forensic: tuple[int, bytes] | None,
         created_at: float | None,
-    ) -> None:
-        VideoPipeline()(
-            request.prompt,
-            output=output,
-            size=request.size,
-            seconds=request.seconds,
-            fps=request.fps,
-            model=request.variant,
-            style=request.style,
-            seed=request.seed,
-            negative_prompt=request.negative_prompt,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            watermark=self._settings.watermark,
-            encoder_threads=self._settings.encoder_threads,
-            forensic=forensic,
-            exercise=self._settings.exercise_line or None,
-            step_counter=self._settings.step_counter,
-            created_at=created_at,
-            callback_on_step_end=watch.on_step,
-            on_frame=watch.on_frame,
-            interrupt=watch.interrupt,
-        )
+    ) -> VideoOutput:
+        # What all three pipelines are told; each call adds its own.
+        told: dict[str, Any] = {
+            "output": output,
+            "size": request.size,
+            "fps": request.fps,
+            "model": request.variant,
+            "style": request.style,
+            "seed": request.seed,
+            "negative_prompt": request.negative_prompt,
+            "num_inference_steps": request.num_inference_steps,
+            "guidance_scale": request.guidance_scale,
+            "colours": request.colours or None,
+            "watermark": self._settings.watermark,
+            "encoder_threads": self._settings.encoder_threads,
+            "forensic": forensic,
+            "exercise": self._settings.exercise_line or None,
+            "step_counter": self._settings.step_counter,
+            "created_at": created_at,
+            "thumbnail": outputs.beside(output, "thumbnail"),
+            "spritesheet": outputs.beside(output, "spritesheet"),
+            "callback_on_step_end": watch.on_step,
+            "on_frame": watch.on_frame,
+            "interrupt": watch.interrupt,
+        }
+        source = None if request.input is None else self._settings.inputs / request.input
+        bases = request.base_prompts or None
+        if source is None or request.kind == "create":
+            return VideoPipeline()(request.prompt, seconds=request.seconds, image=source, base_prompt=bases, **told)
+        if request.kind == "extend" and request.added_seconds is not None:
+            return VideoExtendPipeline()(
+                request.prompt,
+                source=source,
+                seconds=request.added_seconds,
+                base_prompt=bases,
+                continue_from=request.continue_from,
+                **told,
+            )
+        if request.strength is not None:
+            told["strength"] = request.strength
+        return VideoEditPipeline()(request.prompt, source=source, **told)
 
 
 def _link(cached: Path, output: Path) -> int:
     """A hard link costs nothing and stays when the cache is emptied; a copy where the file system has no links."""
-    try:
-        os.link(cached, output)
-    except OSError:
-        shutil.copyfile(cached, output)
+    for variant in outputs.SUFFIXES:
+        source, target = outputs.beside(cached, variant), outputs.beside(output, variant)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
     return output.stat().st_size

@@ -19,9 +19,9 @@ from pathlib import Path
 from fake_model import Interrupted, PipelineError, VideoPipeline
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
-from gateway.jobs import lifecycle
+from gateway.jobs import lifecycle, outputs
 from gateway.jobs.lifecycle import Held
-from gateway.jobs.rendering import Renderer, Watch
+from gateway.jobs.rendering import Produced, Renderer, Watch
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.jobs import Job
@@ -120,38 +120,45 @@ class WorkerProcess:
         self._remove_leftovers(job)
         log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
         try:
-            size = await asyncio.to_thread(self._render, render, output)
+            produced = await asyncio.to_thread(self._render, render, output)
         except Interrupted:
             await self._let_go(job)
         except PipelineError as exc:
             log.error("action=render_failed worker=%s job=%s reason=%s", self.name, job.id, exc)
-            output.unlink(missing_ok=True)
+            outputs.remove(output)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=str(exc), now=self._clock.now()
             )
         except Exception:
             log.exception("action=render_broke worker=%s job=%s", self.name, job.id)
-            output.unlink(missing_ok=True)
+            outputs.remove(output)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=BROKE, now=self._clock.now()
             )
         else:
-            await self._publish(job, output, size)
+            await self._publish(job, output, produced)
         finally:
             del self._renders[job.id]
+        await self._drop_input(job)
 
-    async def _publish(self, job: Job, output: Path, size: int) -> None:
+    async def _drop_input(self, job: Job) -> None:
+        """Removes what the job started from, unless another attempt will need it. The gateway's sweep does the rest."""
+        if job.request.input is not None and await lifecycle.ended(self._store, job):
+            outputs.drop_input(self._settings.inputs, job)
+
+    async def _publish(self, job: Job, output: Path, produced: Produced) -> None:
         done = await lifecycle.complete(
             self._store,
             job,
             worker=self.name,
             file=output.name,
-            size=size,
+            size=produced.size,
+            next_tick=produced.next_tick,
             now=self._clock.now(),
             keep_seconds=self._settings.clip_seconds,
         )
         if not done:
-            output.unlink(missing_ok=True)  # noqa: ASYNC240  a local unlink, microseconds
+            outputs.remove(output)
             log.info("action=output_discarded worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
 
     async def _let_go(self, job: Job) -> None:
@@ -165,8 +172,8 @@ class WorkerProcess:
             for path in self._settings.media.glob(f"*{job.id}.*"):
                 path.unlink(missing_ok=True)
 
-    def _render(self, render: _Render, output: Path) -> int:
-        """Runs in a thread; the size of the file in bytes."""
+    def _render(self, render: _Render, output: Path) -> Produced:
+        """Runs in a thread."""
 
         def on_step(_pipe: VideoPipeline, index: int, _timestep: float, state: dict[str, object]) -> None:
             render.steps = int(str(state["num_inference_steps"]))

@@ -26,6 +26,18 @@ VIDEO_ID: dict[str, Any] = {
 }
 
 
+# Polls come first, here and in the application: routes are tried in order.
+@router.get("/v1/videos/{video_id}", response_model=Video, openapi_extra=VIDEO_ID, tags=["videos"])
+async def retrieve(request: Request) -> Response:
+    """Where a video stands."""
+    ctx, id = context_of(request), request.path_params["video_id"]
+    token, standing = await service.poll(ctx.store, ctx.line, secret_hash(request), id, now=ctx.clock.now())
+    await strike(judged(token, READ, request), READ, request)
+    if standing is None:
+        raise service.unknown(id)
+    return video_answer(standing)
+
+
 @router.post("/v1/videos", response_model=Video, openapi_extra=body_of(CreateVideo), tags=["videos"])
 async def create(request: Request) -> Response:
     """Queues a video."""
@@ -49,17 +61,6 @@ async def list_videos(
     data = [Video.of(job) for job in found]
     first, last = (data[0].id, data[-1].id) if data else (None, None)
     return json_answer(VideoPage(data=data, first_id=first, last_id=last, has_more=more))
-
-
-@router.get("/v1/videos/{video_id}", response_model=Video, openapi_extra=VIDEO_ID, tags=["videos"])
-async def retrieve(request: Request) -> Response:
-    """Where a video stands."""
-    ctx, id = context_of(request), request.path_params["video_id"]
-    token, standing = await service.poll(ctx.store, ctx.line, secret_hash(request), id, now=ctx.clock.now())
-    await strike(judged(token, READ, request), READ, request)
-    if standing is None:
-        raise service.unknown(id)
-    return video_answer(standing)
 
 
 @router.post("/v1/videos/{video_id}/cancel", response_model=Video, tags=["videos"])

@@ -48,7 +48,7 @@ async def create(ctx: Context, token: Token, body: Body) -> Standing:
         try:
             return await _from_picture(ctx, token, request, fetched)
         finally:
-            fetched.unlink(missing_ok=True)  # noqa: ASYNC240  a local unlink, microseconds
+            fetched.unlink(missing_ok=True)
     return await _submit(ctx, token, request)
 
 
@@ -72,15 +72,15 @@ async def edit(ctx: Context, token: Token, body: Body) -> Standing:
         own = service.new_id()
         request = derive.edit(source, form.prompt, look, input=f"{own}.mp4")
         return await _from_job(ctx, token, request, source, own, param="video.id")
-    request = await _of_upload(ctx, upload, form.prompt, "edit")
-    changes = {
-        "strength": form.strength,
-        "style": form.style,
-        "model": form.model,
-        "variant": variant,
-        "seed": form.seed,
-    }
-    request = replace(request, **{name: value for name, value in changes.items() if value is not None})
+    plain = await _of_upload(ctx, upload, form.prompt, "edit")
+    request = replace(
+        plain,
+        model=form.model or plain.model,
+        variant=variant or plain.variant,
+        seed=plain.seed if form.seed is None else form.seed,
+        style=form.style,
+        strength=form.strength,
+    )
     return await _with_input(ctx, token, request, upload.path)
 
 
@@ -103,7 +103,7 @@ def _clip(form: Form, body: Body, id: str | None) -> tuple[Upload | None, str]:
     upload = body.files.get("video")
     if upload is None and id is None:
         raise InvalidRequest(
-            'Missing required parameter: \'video\'. Send a file, or video[id] or {"video": {"id": …}} of one of yours.',
+            "Missing required parameter: 'video'. Send a file, or the id of a video: video[id], or in JSON an object.",
             param="video",
             code="missing_required_parameter",
         )

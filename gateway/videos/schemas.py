@@ -5,7 +5,7 @@ Source: the Video schema of OpenAI's published OpenAPI document; every one of it
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -39,24 +39,29 @@ class Video(BaseModel):
     @classmethod
     def of(cls, job: Job) -> Video:
         """The job as its owner sees it."""
-        error = None
-        if job.error_code is not None:
-            error = VideoError(code=job.error_code, message=job.error_message or job.error_code)
-        return cls.model_construct(
-            id=job.id,
-            object="video",
-            model=job.request.model,
-            status=job.status.value,
-            progress=job.progress,
-            created_at=int(job.created_at),
-            completed_at=_whole(job.completed_at),
-            expires_at=_whole(job.expires_at),
-            prompt=job.request.prompt,
-            size=job.request.size,
-            seconds=str(job.request.seconds),
-            remixed_from_video_id=job.request.remixed_from,
-            error=error,
-        )
+        return cls.model_construct(**wire(job))
+
+
+def wire(job: Job) -> dict[str, Any]:
+    """The same as plain fields: polls are many, and a model costs more than what it holds."""
+    request, error = job.request, None
+    if job.error_code is not None:
+        error = {"code": job.error_code, "message": job.error_message or job.error_code}
+    return {
+        "id": job.id,
+        "object": "video",
+        "model": request.model,
+        "status": job.status.value,
+        "progress": job.progress,
+        "created_at": int(job.created_at),
+        "completed_at": _whole(job.completed_at),
+        "expires_at": _whole(job.expires_at),
+        "prompt": request.prompt,
+        "size": request.size,
+        "seconds": str(request.seconds),
+        "remixed_from_video_id": request.remixed_from,
+        "error": error,
+    }
 
 
 class VideoPage(BaseModel):
