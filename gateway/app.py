@@ -16,6 +16,7 @@ from gateway.control import clients as control_clients
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import profile as control_profile
+from gateway.control import shares as control_shares
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
@@ -33,7 +34,7 @@ from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
-from gateway.videos import content, derived, models
+from gateway.videos import content, derived, models, shares
 from gateway.videos import endpoints as videos
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
@@ -64,6 +65,11 @@ async def readyz(ctx: Ctx) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
+def _deliverer(settings: Settings, store: Store, clock: Clock) -> Deliverer:
+    policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
+    return Deliverer(store, clock, Sender(settings.allow_private_targets, settings.webhook_timeout_seconds), policy)
+
+
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
     """The gateway. It owns `store` from now on and closes it at the end."""
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
@@ -72,6 +78,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     context = Context(
         settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds), faults, limits, clients, inputs
     )
+    deliverer = _deliverer(settings, store, clock)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
@@ -83,6 +90,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
             asyncio.create_task(clients.run(store)),
             asyncio.create_task(repeats.run(store, clock)),
             asyncio.create_task(inputs.run(store)),
+            asyncio.create_task(deliverer.run(settings.webhook_poll_seconds)),
         ]
         yield
         for gatherer in gatherers:
@@ -91,6 +99,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
                 await gatherer
         await context.usage.flush(store)
         await clients.flush(store)
+        await deliverer.close()
         inputs.close()
         await store.close()
 
@@ -109,11 +118,14 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
     routers = (
-        health,
-        derived.router,
         videos.router,
+        derived.router,
+        health,
         content.router,
         models.router,
+        shares.public,
+        shares.router,
+        hooks.router,
         oauth.router,
         control_state.public,
         control_state.router,
@@ -123,6 +135,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         control_faults.router,
         control_events.router,
         control_trace.router,
+        control_webhooks.router,
+        control_shares.router,
     )
     for router in routers:
         # Not `include_router`, which matches every request once for the router and again for the route.

@@ -27,14 +27,23 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
     ("gateway.store", "gateway.outbound"),
     ("gateway.tokens", "gateway.faults"),
-    ("gateway.limits", "gateway.clients", "gateway.jobs", "gateway.revocations", "gateway.exercise", "gateway.traces"),
+    (
+        "gateway.limits",
+        "gateway.clients",
+        "gateway.jobs",
+        "gateway.revocations",
+        "gateway.exercise",
+        "gateway.traces",
+        "gateway.webhooks",
+        "gateway.shares",
+    ),
     ("gateway.web",),
-    ("gateway.videos", "gateway.control", "gateway.oauth"),
+    ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks"),
     ("gateway.app",),
     ("gateway.serve", "gateway.supervisor"),
     ("gateway.commands", "gateway.cli", "gateway.__main__"),
 )
-HTTP_ROOMS = ("gateway.videos", "gateway.control", "gateway.oauth")
+HTTP_ROOMS = ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks")
 # Rooms that know nothing of HTTP.
 NO_FASTAPI = tuple(room for floor in FLOORS[:4] for room in floor)
 MAX_MODULE_LINES = 400

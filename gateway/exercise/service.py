@@ -11,6 +11,7 @@ from gateway.events import Event, EventKind
 from gateway.store import (
     Connection,
     Store,
+    characters,
     deliveries,
     events,
     exercise,
@@ -88,6 +89,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
     def work(tx: Connection) -> None:
         idempotency.delete_all(tx)
         findings.delete_all(tx)
+        characters.delete_all(tx)
         deliveries.delete_all(tx)
         webhooks.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.events import EventKind
 from gateway.store import Connection, Store, events, jobs, workers
 from gateway.store.jobs import Job, JobStatus
+from gateway.webhooks import queueing
 
 WORKER_LOST = "Every worker that tried to render this video fell silent."
 
@@ -33,6 +34,7 @@ async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, 
         for lost in jobs.exhausted(tx, now, max_attempts):
             if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
                 _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
+                queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
         candidate = jobs.next_claim(tx, now)
         if candidate is None:
             return None
@@ -51,6 +53,11 @@ async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, 
 async def lost(store: Store, held: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Those of the (id, attempt) pairs that are no longer ours: cancelled, revoked, deleted or taken over."""
     return await store.read(lambda tx: [pair for pair in held if not jobs.still_held(tx, *pair)])
+
+
+async def ended(store: Store, job: Job) -> bool:
+    """Whether no attempt at the job will follow: done, failed, cancelled, revoked or deleted."""
+    return not await store.read(lambda tx: jobs.unended(tx, [job.id]))
 
 
 async def beat(store: Store, worker: str, held: list[Held], *, now: float, lease_seconds: float) -> None:
@@ -103,6 +110,7 @@ async def complete(
         )
         if done:
             _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
+            queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
         return done
 
     return await store.write(work)
@@ -115,6 +123,7 @@ async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, 
         ended = jobs.fail(tx, job.id, code=code, message=message, now=now, attempt=job.attempt)
         if ended:
             _append(tx, EventKind.JOB_FAILED, job, worker, now, {"code": code, "message": message})
+            queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
         return ended
 
     return await store.write(work)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
@@ -40,7 +40,7 @@ async def fetch(
     try:
         async with asyncio.timeout(timeout):
             target = await checked(url, allow_private=allow_private, param=param, resolve=resolve)
-            async with _call("GET", target, None, {}, tls) as response:
+            async with _call(_Request("GET", target), tls) as response:
                 return await _bounded(response, max_bytes, param)
     except TimeoutError as exc:
         raise FetchFailed(f"The URL did not deliver within {timeout:g} s.", param=param) from exc
@@ -58,12 +58,17 @@ async def post(
     param: str | None = "url",
     resolve: Resolver = system_resolver,
     tls: ssl.SSLContext | None = None,
+    before_sending: Callable[[], Awaitable[None]] | None = None,
 ) -> Reply:
-    """Sends exactly `content`; whatever status comes back is the reply. Raises UrlRefused or FetchFailed."""
+    """Sends exactly `content`; whatever status comes back is the reply.
+
+    `before_sending` is awaited when the connection stands and nothing has been sent; what it raises ends the call.
+    Raises UrlRefused or FetchFailed.
+    """
     try:
         async with asyncio.timeout(timeout):
             target = await checked(url, allow_private=allow_private, param=param, resolve=resolve)
-            async with _call("POST", target, content, headers, tls) as response:
+            async with _call(_Request("POST", target, content, headers, before_sending), tls) as response:
                 return Reply(response.status_code, response.headers.get("retry-after"))
     except TimeoutError as exc:
         raise FetchFailed(f"The receiver did not answer within {timeout:g} s.", param=param) from exc
@@ -71,10 +76,36 @@ async def post(
         raise FetchFailed(f"The receiver could not be reached ({_cause(exc)}).", param=param) from exc
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is sent, whichever of the target's addresses takes it."""
+
+    method: str
+    target: Target
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    before_sending: Callable[[], Awaitable[None]] | None = None
+
+    def at(self, client: httpx.AsyncClient, address: str) -> httpx.Request:
+        own = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+        # The name, not the address, is what the certificate must be for.
+        name = self.target.url.raw_host.decode("ascii").rstrip(".")
+        return client.build_request(
+            self.method,
+            self.target.at(address),
+            content=self.content,
+            headers={**own, **self.headers, "Host": self.target.host},
+            extensions={"sni_hostname": name, "trace": self._on_trace},
+        )
+
+    async def _on_trace(self, event: str, _info: Mapping[str, object]) -> None:
+        # https://www.encode.io/httpcore/extensions/#trace
+        if event == "http11.send_request_headers.started" and self.before_sending is not None:
+            await self.before_sending()
+
+
 @asynccontextmanager
-async def _call(
-    method: str, target: Target, content: bytes | None, headers: Mapping[str, str], tls: ssl.SSLContext | None
-) -> AsyncIterator[httpx.Response]:
+async def _call(request: _Request, tls: ssl.SSLContext | None) -> AsyncIterator[httpx.Response]:
     """The response of the first address that takes the connection, its body still to be read."""
     async with httpx.AsyncClient(
         verify=tls or _public_roots(),
@@ -82,33 +113,21 @@ async def _call(
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the caller's timeout is over the whole call
     ) as client:
-        response = await _first_answer(client, method, target, content, headers)
+        response = await _first_answer(client, request)
         try:
             yield response
         finally:
             await response.aclose()
 
 
-async def _first_answer(
-    client: httpx.AsyncClient, method: str, target: Target, content: bytes | None, headers: Mapping[str, str]
-) -> httpx.Response:
-    own = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
-    last = len(target.addresses) - 1
-    for number, address in enumerate(target.addresses):
-        request = client.build_request(
-            method,
-            target.at(address),
-            content=content,
-            headers={**own, **headers, "Host": target.host},
-            # The name, not the address, is what the certificate must be for.
-            extensions={"sni_hostname": target.url.raw_host.decode("ascii").rstrip(".")},
-        )
+async def _first_answer(client: httpx.AsyncClient, request: _Request) -> httpx.Response:
+    *others, last = request.target.addresses
+    for address in others:
         try:
-            return await client.send(request, stream=True)
+            return await client.send(request.at(client, address), stream=True)
         except httpx.ConnectError:
-            if number == last:
-                raise
-    raise httpx.ConnectError("there is no address to connect to")
+            continue
+    return await client.send(request.at(client, last), stream=True)
 
 
 async def _bounded(response: httpx.Response, max_bytes: int, param: str | None) -> bytes:

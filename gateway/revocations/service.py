@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, exercise, jobs, revocations, tokens
+from gateway.store import Connection, Store, deliveries, events, exercise, jobs, revocations, tokens
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import Revocation, RevokedItem
@@ -21,6 +21,7 @@ from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
 
 STOPPED = "Access was revoked before this video was finished."
+UNSENT = "Access was revoked before this was delivered."
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ async def apply(
         changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at)
         queued = jobs.stop_revoked(tx, id, JobStatus.QUEUED, message=STOPPED, now=at)
         running = jobs.stop_revoked(tx, id, JobStatus.IN_PROGRESS, message=STOPPED, now=at)
+        webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
         revocation = Revocation(
             id=id,
             selector=selector.described(matched),
@@ -124,7 +126,7 @@ async def apply(
             items=tuple(_item(token) for token in matched),
         )
         revocations.insert(tx, revocation)
-        _record(tx, revocation)
+        _record(tx, revocation, webhooks)
         return revocation
 
     return await store.write(work)
@@ -155,7 +157,7 @@ def _item(token: Token) -> RevokedItem:
     return RevokedItem(token.accessor, token.principal, token.cohort, outcome)
 
 
-def _record(tx: Connection, revocation: Revocation) -> None:
+def _record(tx: Connection, revocation: Revocation, webhooks: int) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
     at = revocation.acknowledged_at
     events.append(
@@ -171,6 +173,7 @@ def _record(tx: Connection, revocation: Revocation) -> None:
             "outcomes": dict(outcomes),
             "accessors": [item.accessor for item in revocation.items if item.outcome == "revoked"],
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
+            "webhooks": webhooks,
         },
     )
     phase = exercise.get(tx).phase

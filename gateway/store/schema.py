@@ -61,6 +61,7 @@ CREATE INDEX jobs_waiting_owner ON jobs (status, accessor, priority, seq) WHERE 
 CREATE INDEX jobs_running_owner ON jobs (status, accessor, seq) WHERE status = 'in_progress';
 CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progress';
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
+CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
 CREATE TABLE revocations (
