@@ -31,6 +31,14 @@ def json_answer(body: BaseModel, headers: dict[str, str] | None = None) -> Respo
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
+def poll_after_ms(standing: Standing) -> int | None:
+    """When to ask again, in milliseconds; None once it has ended. OpenAI's poll helper keeps the first value it sees, so
+    it must suit the whole wait."""
+    if standing.eta_seconds is None:
+        return None
+    return min(2000, max(200, int(standing.eta_seconds * 1000) // 5))
+
+
 def video_answer(standing: Standing) -> Response:
     job = standing.job
     headers = {"leakdrill-seed": str(job.request.seed)}
@@ -39,8 +47,8 @@ def video_answer(standing: Standing) -> Response:
     if job.status is JobStatus.IN_PROGRESS and job.step is not None:
         headers["leakdrill-step"] = f"{job.step}/{job.steps}"
     if standing.eta_seconds is not None:
-        eta = int(standing.eta_seconds * 1000)
-        headers["leakdrill-eta-ms"] = str(eta)
-        # OpenAI's poll helper keeps the first value it sees, so it must suit the whole wait.
-        headers["openai-poll-after-ms"] = str(min(2000, max(200, eta // 5)))
+        headers["leakdrill-eta-ms"] = str(int(standing.eta_seconds * 1000))
+        headers["openai-poll-after-ms"] = str(poll_after_ms(standing))
+    if standing.replayed:
+        headers["idempotent-replayed"] = "true"
     return _Wire(wire(job), headers)
