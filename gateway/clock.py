@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
+# A day inside what `datetime` can hold, whatever the offset: 2 January of year 1, 31 December 9999.
+FIRST_DAY, LAST_DAY = -62_135_510_400.0, 253_402_214_400.0
+
 
 class Clock(Protocol):
     """What every part that needs the time is given."""
@@ -63,9 +66,11 @@ class ReplayClock:
         return self.anchor + max(0.0, wall - self.anchor_wall) * self.speed
 
     def iso(self, wall: float) -> str:
-        """The same as ISO 8601 with the replayed place's offset, to the second."""
+        """The same as ISO 8601 with the replayed place's offset, to the second. A clock that runs out of the calendar
+        shows the calendar's last day: every event is stamped with this reading, so it must not fail."""
         zone = timezone(timedelta(seconds=self.utc_offset))
-        return datetime.fromtimestamp(self.at(wall), zone).isoformat(timespec="seconds")
+        shown = min(max(self.at(wall), FIRST_DAY), LAST_DAY)
+        return datetime.fromtimestamp(shown, zone).isoformat(timespec="seconds")
 
     def moved(self, wall: float, *, speed: float | None = None, running: bool | None = None) -> ReplayClock:
         """The same morning from `wall` on, at another speed, paused or running."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.control.schemas import EventInfo, EventPage
 from gateway.exercise import service
@@ -39,7 +40,7 @@ async def stream(
     ctx: Ctx,
     actor: Admin,
     kind: Annotated[str, Query(max_length=40)] = "",
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    last_event_id: Annotated[int | SkipJsonSchema[None], Header(ge=0)] = None,
 ) -> StreamingResponse:
     """New events as they happen, from `Last-Event-ID` or from now on (HTML standard, section 9.2)."""
     after = await service.last_event(ctx.store) if last_event_id is None else last_event_id

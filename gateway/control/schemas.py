@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.clock import ReplayClock
 from gateway.events import Event
@@ -20,9 +22,9 @@ Scope = Literal["videos:read", "videos:write"]
 
 
 class Body(BaseModel):
-    """A request body: unknown fields are refused."""
+    """A request body: unknown fields are refused, and so are texts for numbers."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class IssueToken(Body):
@@ -81,17 +83,19 @@ class MoveToken(Body):
 class SelectorBody(Body):
     """Exactly one of these."""
 
-    token: str | None = None
-    accessor: str | None = None
-    principal: str | None = None
-    cohort: str | None = None
-    issued_before: float | None = None
-    all: Literal[True] | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    token: str | SkipJsonSchema[None] = None
+    accessor: str | SkipJsonSchema[None] = None
+    principal: str | SkipJsonSchema[None] = None
+    cohort: str | SkipJsonSchema[None] = None
+    issued_before: float | SkipJsonSchema[None] = Field(None, allow_inf_nan=False)
+    all: bool | SkipJsonSchema[None] = Field(None, json_schema_extra={"const": True})
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SelectorBody:
-        given = [name for name, value in self if value is not None]
-        if len(given) != 1:
+        given = [name for name in type(self).model_fields if name in self.model_fields_set]
+        if len(given) != 1 or not any(getattr(self, name) not in (None, False) for name in given):
             names = ", ".join(type(self).model_fields)
             raise ValueError(f"give exactly one of {names}; given: {', '.join(given) or 'none'}")
         return self
@@ -265,13 +269,19 @@ class TraceAnswer(BaseModel):
 class SetPhase(Body):
     """The phase to move to."""
 
-    phase: Phase
+    phase: Phase = Field(strict=False)
+
+
+def _written_out(value: Any) -> Any:
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError("must be written as 2024-11-26T08:30:00-05:00")
+    return value
 
 
 class SetClock(Body):
     """`time` is ISO 8601 with an offset; without it a clock that exists goes on from where it is."""
 
-    time: datetime | None = None
+    time: Annotated[datetime, Field(strict=False), BeforeValidator(_written_out)] | None = None
     speed: float | None = Field(None, gt=0, le=100_000, allow_inf_nan=False)
     running: bool | None = None
 

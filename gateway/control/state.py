@@ -17,7 +17,7 @@ from gateway.control.schemas import (
     Status,
     WorkerInfo,
 )
-from gateway.errors import InvalidRequest
+from gateway.errors import Conflict
 from gateway.exercise import service
 from gateway.faults import latency
 from gateway.jobs import service as job_service
@@ -73,7 +73,7 @@ async def set_clock(body: SetClock, ctx: Ctx, actor: Admin) -> Status:
     else:
         present = (await service.show(ctx.store)).clock
         if present is None:
-            raise InvalidRequest("There is no replay clock yet; give it a time to start from.", param="time")
+            raise Conflict("There is no replay clock yet; give it a time to start from.", param="time")
         clock = present.moved(now, speed=body.speed, running=body.running)
     await service.set_clock(ctx.store, clock, now=now, actor=actor)
     return await _status(ctx)
@@ -100,7 +100,8 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     ctx.limits.clear()
     ctx.clients.clear()
     ctx.faults.forget()
-    for path in ctx.settings.media.iterdir():
+    # What is still being uploaded stays: the request that brings it removes it.
+    for path in (*ctx.settings.media.iterdir(), *ctx.settings.inputs.glob("video_*")):
         path.unlink(missing_ok=True)
     return await _status(ctx)
 

@@ -21,6 +21,13 @@ def test_a_replay_clock_shows_the_replayed_place() -> None:
     assert clock.iso(0.0) == "2024-11-26T08:30:00-05:00"
 
 
+def test_a_replay_clock_that_runs_out_of_the_calendar_shows_its_last_day() -> None:
+    far = ReplayClock(anchor=253_402_300_799.0, anchor_wall=0.0, speed=100_000.0, running=True, utc_offset=50_400)
+    assert far.iso(10.0**9) == "9999-12-31T14:00:00+14:00"
+    early = ReplayClock(anchor=-62_135_596_800.0, anchor_wall=0.0, speed=1.0, running=False, utc_offset=-43_200)
+    assert early.iso(0.0) == "0001-01-01T12:00:00-12:00"
+
+
 def test_a_frozen_clock_does_not_go_back() -> None:
     clock = FrozenClock(5.0)
     clock.advance(1.5)

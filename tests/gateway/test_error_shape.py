@@ -156,7 +156,7 @@ async def test_control_bodies_are_checked(desk: Desk) -> None:
 
 async def test_no_clock_to_change(desk: Desk) -> None:
     answer = await desk.http.put("/control/clock", json={"speed": 2}, headers=desk.admin)
-    ensure_envelope(answer, 400, "invalid_value", "time")
+    ensure_envelope(answer, 409, "conflict", "time")
 
 
 async def test_a_store_that_does_not_answer_is_a_503(desk: Desk) -> None:
