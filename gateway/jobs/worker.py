@@ -3,6 +3,9 @@
 Three loops share one event loop: slots that claim and render (the render itself runs in a thread), a guard that
 asks the database every 0.1 s whether each running attempt still holds its job, and a heartbeat that extends leases
 and writes progress. The guard is what stops a render after a revocation; nothing has to tell the worker.
+
+A latency profile makes an attempt take longer than its render: the slot is then held until the simulated time is over,
+and what is reported is how much of that has passed.
 """
 
 from __future__ import annotations
@@ -17,9 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fake_model import Interrupted, PipelineError, VideoPipeline
+from fake_model.variants import variant
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
+from gateway.faults import latency
+from gateway.faults.failures import FATES
 from gateway.jobs import lifecycle, outputs
+from gateway.jobs.holding import Hold
 from gateway.jobs.lifecycle import Held
 from gateway.jobs.rendering import Produced, Renderer, Watch
 from gateway.settings import Settings
@@ -37,20 +44,40 @@ class _Render:
     """One attempt under way. The render thread writes the progress fields, the heartbeat reads them."""
 
     job: Job
+    hold: Hold
     interrupted: threading.Event = field(default_factory=threading.Event)
+    holding: bool = False  # whether the clip is there, and only simulated time is left
     progress: int = 0
     step: int | None = None
     steps: int | None = None
     told: tuple[int, int | None] = (0, None)
 
+    def interrupt(self) -> None:
+        """Lets go of the render and of the hold."""
+        self.interrupted.set()
+        self.hold.end()
+
     def held(self) -> Held:
-        moved = (self.progress, self.step) != self.told
-        self.told = (self.progress, self.step)
-        return Held(self.job.id, self.job.attempt, self.job.accessor, self.progress, self.step, self.steps, moved)
+        progress, step, steps = self._shown()
+        moved = (progress, step) != self.told
+        self.told = (progress, step)
+        return Held(self.job.id, self.job.attempt, self.job.accessor, progress, step, steps, moved)
+
+    def _shown(self) -> tuple[int, int | None, int | None]:
+        """Progress, step and steps by simulated time, where there is any, but never ahead of the render."""
+        if self.hold.seconds <= 0:
+            return self.progress, self.step, self.steps
+        if not self.holding:
+            step = self.step if self.step is None or self.steps is None else min(self.step, self.hold.step(self.steps))
+            return self.hold.progress(self.progress), step, self.steps
+        request = self.job.request
+        steps = self.steps or request.num_inference_steps or variant(request.variant).num_inference_steps
+        return self.hold.progress(100), self.hold.step(steps), steps
 
 
 class WorkerProcess:
-    """`slots` renders at a time. `stop()` once: finish what runs, claim no more. Twice: give it back and leave."""
+    """`slots` renders at a time. `stop()` once: finish what renders, give back what is merely held, claim no more.
+    Twice: give everything back and leave."""
 
     def __init__(self, settings: Settings, store: Store, clock: Clock, renderer: Renderer, *, slots: int = 1) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -64,12 +91,14 @@ class WorkerProcess:
         self._leaving = asyncio.Event()
 
     def stop(self) -> None:
-        """Drain; called again, interrupt the renders and release their jobs."""
+        """Drain; called again, interrupt the renders and release their jobs. Nobody waits for simulated time."""
         if self._draining.is_set():
             self._leaving.set()
             for render in self._renders.values():
                 render.interrupted.set()
         self._draining.set()
+        for render in self._renders.values():
+            render.hold.end()
 
     async def run(self) -> None:
         """Works until stopped."""
@@ -113,15 +142,16 @@ class WorkerProcess:
             return
 
     async def _attempt(self, job: Job) -> None:
-        render = _Render(job)
+        render = _Render(job, Hold(await latency.hold_of(self._store, job, self._clock.now())))
         self._renders[job.id] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
         self._remove_leftovers(job)
         log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
         try:
-            produced = await asyncio.to_thread(self._render, render, output)
+            produced = await self._produce(render, output)
         except Interrupted:
+            outputs.remove(output)
             await self._let_go(job)
         except PipelineError as exc:
             log.error("action=render_failed worker=%s job=%s reason=%s", self.name, job.id, exc)
@@ -136,10 +166,35 @@ class WorkerProcess:
                 self._store, job, worker=self.name, code="render_failed", message=BROKE, now=self._clock.now()
             )
         else:
-            await self._publish(job, output, produced)
+            if produced is None:
+                await self._meet_fate(job)
+            else:
+                await self._publish(job, output, produced)
         finally:
             del self._renders[job.id]
         await self._drop_input(job)
+
+    async def _produce(self, render: _Render, output: Path) -> Produced | None:
+        """The files, once the simulated time is over too; None for a job that is bound to fail, which renders nothing.
+
+        Raises Interrupted where the job is taken away, or given back, before that.
+        """
+        doomed = render.job.fate is not None
+        produced = None if doomed else await asyncio.to_thread(self._render, render, output)
+        render.holding = True
+        if self._draining.is_set():
+            render.hold.end()  # it began when the worker was already told to stop
+        if not await render.hold.pass_by():
+            raise Interrupted
+        return produced
+
+    async def _meet_fate(self, job: Job) -> None:
+        """Fails a job as a seeded failure has bound it to; a revocation that came first wins, as over a render."""
+        fate = str(job.fate)
+        failed = await lifecycle.fail(
+            self._store, job, worker=self.name, code=fate, message=FATES[fate], now=self._clock.now()
+        )
+        log.info("action=fate_met worker=%s job=%s fate=%s failed=%s", self.name, job.id, fate, failed)
 
     async def _drop_input(self, job: Job) -> None:
         """Removes what the job started from, unless another attempt will need it. The gateway's sweep does the rest."""
@@ -197,7 +252,7 @@ class WorkerProcess:
                 log.warning("action=guard_failed worker=%s reason=%s", self.name, exc)
                 continue
             for pair in gone:
-                held[pair].interrupted.set()
+                held[pair].interrupt()
 
     async def _heartbeat(self) -> None:
         while True:
