@@ -1,5 +1,5 @@
-"""Signed media links. A link names the video and its end; its signature binds both, and the token is checked again
-each time it is used, so that a link dies with its token."""
+"""Signed media links. A link names the video, which of its files, and its end; its signature binds all three, and the
+token is checked again each time it is used, so that a link dies with its token."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import hashlib
 import hmac
 
 from gateway.errors import LinkRefused
+from gateway.jobs.outputs import Variant
 
 
-def sign(key: bytes, video_id: str, expires_at: int) -> str:
+def sign(key: bytes, video_id: str, expires_at: int, variant: Variant = "video") -> str:
     """The signature: HMAC-SHA256, hexadecimal."""
-    return hmac.new(key, f"{video_id}\n{expires_at}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, f"{video_id}\n{expires_at}\n{variant}".encode(), hashlib.sha256).hexdigest()
 
 
-def path(key: bytes, video_id: str, expires_at: int) -> str:
+def path(key: bytes, video_id: str, expires_at: int, variant: Variant = "video") -> str:
     """The link's path and query."""
-    return f"/media/{video_id}?exp={expires_at}&sig={sign(key, video_id, expires_at)}"
+    which = "" if variant == "video" else f"&variant={variant}"
+    return f"/media/{video_id}?exp={expires_at}&sig={sign(key, video_id, expires_at, variant)}{which}"
 
 
-def verify(key: bytes, video_id: str, expires_at: str, signature: str, *, now: float) -> None:
+def verify(
+    key: bytes, video_id: str, expires_at: str, signature: str, *, now: float, variant: Variant = "video"
+) -> None:
     """Raises LinkRefused for a signature that does not hold, or one whose time is over."""
     if not (expires_at.isascii() and expires_at.isdigit() and len(expires_at) < 12):
         raise LinkRefused("This link is not one that the gateway signed.", param="exp")
-    if not hmac.compare_digest(sign(key, video_id, int(expires_at)).encode(), signature.encode()):
+    if not hmac.compare_digest(sign(key, video_id, int(expires_at), variant).encode(), signature.encode()):
         raise LinkRefused("This link is not one that the gateway signed.", param="sig")
     if int(expires_at) <= now:
         raise LinkRefused("This link has expired; ask for a new one.", code="link_expired")
