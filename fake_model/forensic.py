@@ -39,6 +39,7 @@ class ForensicMark:
         key: the secret of the deployment, at least 16 bytes.
         width, height: frame size in pixels, at least 128 each.
         qp: the constant quantiser that the clip will be encoded with; the mark is as strong as that one needs.
+        made_for: the shorter side, in pixels, that the strength is for; None for that of the frame.
 
     Attributes:
         pattern: int8 of shape (height, width), what is added to a frame, in levels: -2 to 2 at qp 26 and
@@ -48,13 +49,15 @@ class ForensicMark:
         InvalidInput: an argument is outside the above.
     """
 
-    def __init__(self, payload: int, key: bytes, width: int, height: int, *, qp: int = _QP) -> None:
+    def __init__(
+        self, payload: int, key: bytes, width: int, height: int, *, qp: int = _QP, made_for: int | None = None
+    ) -> None:
         if not isinstance(payload, int) or isinstance(payload, bool) or not 0 <= payload < 1 << PAYLOAD_BITS:
             raise InvalidInput("payload", f"a whole number from 0 to 2**{PAYLOAD_BITS} - 1")
         check_key(key)
         if min(width, height) < 128:
             raise InvalidInput("width and height", "at least 128 pixels each")
-        gain = _gain(min(width, height), qp)
+        gain = _gain(made_for or min(width, height), qp)
         self.pattern = _pattern(chips(payload, key, *grid_of(width, height)), width, height, gain)
         self._reach = -(-STRENGTH_BOTTOM * gain // 256)
         # As unsigned bytes a wrapping addition adds negative numbers too, in one pass over the plane.
@@ -69,6 +72,11 @@ class ForensicMark:
         """
         np.clip(luma, self._reach, 255 - self._reach, out=luma)
         np.add(luma, self._add, out=luma)
+
+    def take_off(self, luma: Plane) -> None:
+        """Subtract the mark from a frame that carries it, in place; as for `put`."""
+        np.clip(luma, self._reach, 255 - self._reach, out=luma)
+        np.subtract(luma, self._add, out=luma)
 
 
 def _gain(side: int, qp: int) -> int:

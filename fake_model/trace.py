@@ -17,7 +17,7 @@ import math
 import pathlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -30,7 +30,7 @@ from fake_model.errors import InvalidInput, PipelineError
 from fake_model.forensic_code import CODED_BITS, Layout, check_key, chips, decode, grid_of, layout, unseal
 
 #: Pixels per cell in step 2, and per cell in step 3.
-_FINE, _COARSE = 6, 3
+FINE, _COARSE = 6, 3
 #: Levels; what stands out more than this from its surroundings is the scene.
 _LOUDEST = 4
 #: Frames looked at per second of video.
@@ -51,6 +51,7 @@ Image2 = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 #: Width and height of the visible part, and its left and top edge, as shares of the marked frame.
 Place = tuple[float, float, float, float]
+_WHOLE: Place = (1.0, 1.0, 0.0, 0.0)
 
 
 class TraceError(PipelineError):
@@ -118,7 +119,7 @@ class Average:
     """What is left of a clip when its scene is averaged away; holds for any key.
 
     Args:
-        picture: float32, about `_FINE` pixels per cell, local mean 0 and local deviation about 1.
+        picture: float32, about `FINE` pixels per cell, local mean 0 and local deviation about 1.
         frames: how many frames went into it.
     """
 
@@ -130,18 +131,32 @@ def average(path: pathlib.Path, *, max_seconds: float = 30.0) -> Average:
     """Steps 1 and 2; arguments and errors as for `trace`. Memory does not grow with the length of the clip."""
     if not math.isfinite(max_seconds) or max_seconds <= 0:
         raise InvalidInput("max_seconds", "a number above 0")
+    mean, frames = mean_of(_frames(path, max_seconds))
+    if mean is None:
+        raise NotAVideo(f"{path.name}: it holds no video frame")
+    return Average(_levelled(mean), frames)
+
+
+def mean_of(pictures: Iterable[Image2]) -> tuple[Image2 | None, int]:
+    """The mean of luma pictures less their local means, in levels, and how many there were; None for none."""
     total: Image2 | None = None
     weights: Image2 | None = None
     frames = 0
-    for frame in _frames(path, max_seconds):
-        rest: Image2 = frame - _blurred(frame, 2 * _FINE - 1)
-        quiet: Image2 = np.float32(1) / (_blurred(rest * rest, 2 * _FINE + 1) + np.float32(1))
+    for frame in pictures:
+        rest: Image2 = frame - _blurred(frame, 2 * FINE - 1)
+        quiet: Image2 = np.float32(1) / (_blurred(rest * rest, 2 * FINE + 1) + np.float32(1))
         rest = np.clip(rest, -_LOUDEST, _LOUDEST) * quiet
         total, weights = (rest, quiet) if total is None or weights is None else (total + rest, weights + quiet)
         frames += 1
-    if total is None or weights is None:
-        raise NotAVideo(f"{path.name}: it holds no video frame")
-    return Average(_levelled(total / weights), frames)
+    return (None, 0) if total is None or weights is None else (total / weights, frames)
+
+
+def read_whole(mean: Image2, key: bytes) -> int | None:
+    """The payload of a frame that was neither cropped nor mirrored, from what `mean_of` gives; cheap, for lack of a
+    search."""
+    height, width = mean.shape
+    cells = _Cells(_levelled(mean), layout(key, *grid_of(width, height)))
+    return _read(cells, _WHOLE, key) if cells.score(_WHOLE) >= MIN_SCORE else None
 
 
 def find(clip: Average, key: bytes) -> Trace:
@@ -170,7 +185,7 @@ class _Cells:
     """A clip's average on one grid: samples of its cells for any placement of the marked frame."""
 
     def __init__(self, picture: Image2, where: Layout) -> None:
-        shape = (where.rows * _FINE, where.columns * _FINE)
+        shape = (where.rows * FINE, where.columns * FINE)
         if picture.shape != shape:
             resized = Image.fromarray(np.ascontiguousarray(picture)).resize((shape[1], shape[0]), Image.Resampling.BOX)
             picture = np.asarray(resized, dtype=np.float32)
@@ -207,9 +222,8 @@ class _Cells:
 
 def _places(cells: _Cells) -> Iterator[tuple[float, Place]]:
     """Scores and places worth reading at: the whole frame as it is, then what the search finds, aligned."""
-    whole: Place = (1.0, 1.0, 0.0, 0.0)
-    yield cells.score(whole), whole
-    for start in (whole, *_search(cells.picture, cells.where)):
+    yield cells.score(_WHOLE), _WHOLE
+    for start in (_WHOLE, *_search(cells.picture, cells.where)):
         score = cells.score(start)
         yield _align(cells, start) if score >= _PROMISING else (score, start)
 
@@ -220,7 +234,7 @@ def _search(picture: Image2, where: Layout) -> list[Place]:
     A place is a choice of columns and one of rows. The sum over cells of pilot * (rows @ picture @ columns) is taken
     for all pairs at once, as a product of two matrices.
     """
-    step = _FINE // _COARSE
+    step = FINE // _COARSE
     height, width = picture.shape[0] // step, picture.shape[1] // step
     small = picture.reshape(height, step, width, step).mean(axis=(1, 3), dtype=np.float32)
     pilot = np.zeros(where.columns * where.rows, dtype=np.float32)
@@ -317,8 +331,8 @@ def _read(cells: _Cells, place: Place, key: bytes) -> int | None:
 
 def _levelled(picture: Image2) -> Image2:
     """Less its local mean, over its local power: what the scene left behind counts little where there is much of it."""
-    rest = picture - _blurred(picture, 3 * _FINE // 2)
-    power = _blurred(rest * rest, 2 * _FINE + 1) + np.float32(1e-2)
+    rest = picture - _blurred(picture, 3 * FINE // 2)
+    power = _blurred(rest * rest, 2 * FINE + 1) + np.float32(1e-2)
     # The square root of the power makes places alike; half of another one prefers those where the mark is clear.
     level: Image2 = np.clip(rest / np.sqrt(power), -2, 2) / np.sqrt(np.sqrt(power))
     return level
@@ -339,12 +353,12 @@ def _blurred(picture: Image2, window: int) -> Image2:
 
 
 def _frames(path: pathlib.Path, max_seconds: float) -> Iterator[Image2]:
-    """Luma of `RATE` frames a second, float32 of shape (rows * _FINE, columns * _FINE) of the frame's grid."""
+    """Luma of `RATE` frames a second, float32 of shape (rows * FINE, columns * FINE) of the frame's grid."""
     if not path.is_file():
         raise NotAVideo(f"{path.name}: no such file")
     # The sizes of grid_of, in ffmpeg's words.
     wide, tall = "gte(iw*3,ih*4)", "gte(ih*3,iw*4)"
-    sides = [f"if({wide},{a * _FINE},if({tall},{b * _FINE},{48 * _FINE}))" for a, b in ((64, 36), (36, 64))]
+    sides = [f"if({wide},{a * FINE},if({tall},{b * FINE},{48 * FINE}))" for a, b in ((64, 36), (36, 64))]
     filters = f"fps={RATE},scale=w='{sides[0]}':h='{sides[1]}':flags=area,format=gray"
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin", "-threads", "2",
