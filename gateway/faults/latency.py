@@ -7,7 +7,7 @@ to fire.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -101,7 +101,7 @@ def present(tx: Connection, now: float) -> Latency:
     """What is in force at `now`, in the caller's transaction."""
     stored = _parsed(exercise.profile(tx))
     if stored.then is not None and stored.now.until is not None and now >= stored.now.until:
-        return Latency(stored.then, None)
+        return Latency(replace(stored.then, since=stored.now.until), None)
     return stored
 
 

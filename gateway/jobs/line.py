@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from gateway.faults import latency
 from gateway.store import Connection, jobs, workers
 from gateway.store.jobs import Job, LineSegment, QueueCounts
 
@@ -86,6 +87,13 @@ def _read(tx: Connection, now: float) -> Load:
         queue=QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx)),
         workers=alive,
         slots=max(1, sum(worker.slots for worker in alive)),
-        render_seconds=jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS,
+        render_seconds=_render_seconds(tx, now),
         segments=segments,
     )
+
+
+def _render_seconds(tx: Connection, now: float) -> float:
+    """What jobs took under the present latency profile; before any has finished, what the profile expects."""
+    since = latency.present(tx, now).now.since
+    measured = jobs.mean_render_seconds(tx, since)
+    return measured or latency.guess(tx, now) or jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS

@@ -135,7 +135,7 @@ def insert(
     """Adds a queued job."""
     row = tx.fetch_one(
         "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING " + COLUMNS,
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING seq",
         {
             "id": id,
             "accessor": accessor,
@@ -147,7 +147,9 @@ def insert(
     )
     if row is None:
         raise LookupError(f"the job {id} is not there after its insertion")
-    return _job(row)
+    return Job(
+        row["seq"], id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate
+    )
 
 
 def get(tx: Connection, id: str) -> Job | None:
@@ -214,11 +216,14 @@ def running(tx: Connection) -> int:
     return row["n"] if row else 0
 
 
-def mean_render_seconds(tx: Connection) -> float | None:
-    """Seconds from start to finish over the last 20 finished jobs; None where none has finished."""
+def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
+    """Seconds from start to finish over the last 20 finished jobs that started at or after `since`; None where none
+    did."""
     row = tx.fetch_one(
         "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
-        "WHERE status = 'completed' ORDER BY completed_at DESC LIMIT 20)"
+        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since "
+        "ORDER BY completed_at DESC LIMIT 20)",
+        {"since": since},
     )
     return row["seconds"] if row else None
 
