@@ -169,10 +169,6 @@ class ClientBook:
         count, first = (before.count + 1, before.first_at) if before is not None else (1, now)
         self._pending[accessor, finding] = Finding(accessor, finding, count, first, now, example)
 
-    def late_download(self, accessor: str, scope: Mapping[str, Any], now: float) -> None:
-        """A signed link of this token's video was used after its time."""
-        self._note(accessor, habits.DOWNLOADED_LATE, scope, now, "403 link_expired")
-
     def clear(self) -> None:
         """Forgets everything."""
         self._refusals.clear()

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.errors import NotFound, QueueFull
+from gateway.errors import NotFound, QueuedJobsExceeded, QueueFull
 from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
-from gateway.store import Connection, Store, events, jobs, tokens
+from gateway.limits import Tier, repeats
+from gateway.limits.repeats import Attempt
+from gateway.store import Connection, Store, events, jobs, tokens, turns
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
 from gateway.webhooks import queueing
 
 CANCELLED = "The video was cancelled."
+MAX_RETRY_AFTER = 120  # seconds; OpenAI's clients do not retry at all where they are told to wait longer
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A job and its place: `ahead` waiting jobs before it (None unless queued), seconds to go (None once ended)."""
+    """A job and its place: `ahead` waiting jobs before it (None unless queued), seconds to go (None once ended).
+
+    `replayed` says that the request which asked for it had been sent before.
+    """
 
     job: Job
     ahead: int | None
     eta_seconds: float | None
+    replayed: bool = False
 
 
 def new_id() -> str:
@@ -41,18 +49,30 @@ async def submit(
     queue_limit: int,
     id: str | None = None,
     fate: str | None = None,
+    tier: Tier | None = None,
+    attempt: Attempt | None = None,
 ) -> Standing:
     """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation.
 
-    `id` is given where files lie ready under it, `fate` where the job is bound to meet a failure of that name.
+    `id` is given where files lie ready under it, `fate` where the job is bound to meet a failure of that name. `tier`
+    bounds how many of the token's jobs wait, and says when they are served. Where `attempt` was made before, the answer
+    is its job.
     """
     id = id or new_id()
 
     def work(tx: Connection) -> Standing:
         current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
         token_service.ensure_scope(current, token_service.WRITE)
+        before = _made_before(tx, line, token, attempt, now) if attempt is not None else None
+        if before is not None:
+            return before
         _ensure_room(tx, line, now, queue_limit)
-        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, fate=fate)
+        if tier is not None and tier.queued is not None:
+            _ensure_own_room(tx, line, token, tier.queued, now)
+        priority = tier.priority if tier is not None else 0
+        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, fate=fate)
+        if attempt is not None:
+            repeats.remember(tx, token.accessor, attempt, id, now=now)
         data = {"model": request.model, "size": request.size, "seconds": request.seconds}
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
@@ -61,6 +81,20 @@ async def submit(
         return _standing(tx, line, job, now)
 
     return await store.write(work, brief=True)
+
+
+async def made_before(store: Store, line: Line, token: Token, attempt: Attempt, *, now: float) -> Standing | None:
+    """The job that the same request made before, as it stands now; None where there was none.
+
+    Raises IdempotencyKeyReused, or InvalidCredentials where the token was revoked meanwhile.
+    """
+
+    def work(tx: Connection) -> Standing | None:
+        current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
+        token_service.ensure_scope(current, token_service.WRITE)
+        return _made_before(tx, line, token, attempt, now)
+
+    return await store.read(work)
 
 
 async def show(store: Store, line: Line, token: Token, id: str, *, now: float) -> Standing:
@@ -171,6 +205,32 @@ def _ensure_room(tx: Connection, line: Line, now: float, queue_limit: int) -> No
             f"{waiting} videos are waiting, which is the limit. Try again later.",
             headers={"Retry-After": str(min(wait, 60))},
         )
+
+
+def _ensure_own_room(tx: Connection, line: Line, token: Token, limit: int, now: float) -> None:
+    if not turns.at_least_waiting(tx, token.accessor, limit):
+        return
+    oldest = turns.oldest_unended(tx, token.accessor)
+    job = jobs.get(tx, oldest) if oldest is not None else None
+    wait = _standing(tx, line, job, now).eta_seconds if job is not None else None
+    raise QueuedJobsExceeded(
+        f"{limit} of this token's videos wait, which is all that its tier {token.tier} allows. Try again once the "
+        "oldest is done.",
+        headers={"Retry-After": str(min(MAX_RETRY_AFTER, max(1, math.ceil(wait or 1))))},
+    )
+
+
+def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now: float) -> Standing | None:
+    id = repeats.earlier_job(tx, token.accessor, attempt, now=now)
+    job = jobs.get(tx, id) if id is not None else None
+    if job is not None:
+        return replace(_standing(tx, line, job, now), replayed=True)
+    if id is not None and attempt.named:
+        raise NotFound(
+            "The video that this Idempotency-Key stands for was deleted. Send a new key to make another.",
+            param="Idempotency-Key",
+        )
+    return None
 
 
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,20 @@ class Attempt:
 
 
 def attempt_of(
-    headers: Mapping[str, str], route: str, values: Mapping[str, Any], files: Mapping[str, Path]
+    headers: Iterable[tuple[bytes, bytes]], route: str, values: Mapping[str, Any], files: Mapping[str, Path]
 ) -> Attempt | None:
     """The attempt that a request's headers make of it; None for a client that neither names keys nor counts attempts,
-    and which therefore pays nothing here. `route` is the verb and path; `values` what was sent, before anything is
-    drawn by chance. Reads the files. Raises InvalidRequest for a key that cannot be one.
+    and which therefore pays nothing here.
+
+    `headers` are as ASGI has them, `route` is the verb and path, `values` what was sent, before anything is drawn by
+    chance. Reads the files. Raises InvalidRequest for a key that cannot be one.
     """
-    key = headers.get("idempotency-key")
-    count = headers.get("x-stainless-retry-count")
+    key = count = None
+    for name, value in headers:
+        if name == b"idempotency-key":
+            key = value.decode("latin-1")
+        elif name == b"x-stainless-retry-count":
+            count = value
     if key is not None:
         if not key or len(key) > MAX_KEY or not key.isprintable():
             raise InvalidRequest(
@@ -57,7 +63,7 @@ def attempt_of(
     if count is None:
         return None
     same = fingerprint(route, values, files)
-    return Attempt(f"same {same}", same, named=False, repeated=count.isdecimal() and int(count[:9]) > 0)
+    return Attempt(f"same {same}", same, named=False, repeated=count.isdigit() and count.strip(b"0") != b"")
 
 
 def fingerprint(route: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> str:

@@ -11,8 +11,8 @@ _HEAD = """
 """
 _RUNNING = "SELECT count(*) AS n FROM jobs WHERE status = 'in_progress' AND accessor = :accessor"
 
-# Hops from token to token through the index (accessor, priority, seq) of waiting jobs, so that a token at its limit with
-# a hundred thousand jobs in line costs one step. Source: https://wiki.postgresql.org/wiki/Loose_indexscan
+# Hops from token to token through the index jobs_waiting_owner, so that a token at its limit with a hundred thousand
+# jobs in line costs one step. Source: https://wiki.postgresql.org/wiki/Loose_indexscan
 _HEAD_OF_THOSE_WITH_ROOM = """
     WITH RECURSIVE waiting (accessor) AS (
         SELECT min(accessor) FROM jobs WHERE status = 'queued' AND accessor > ''

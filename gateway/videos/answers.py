@@ -32,8 +32,8 @@ def json_answer(body: BaseModel, headers: dict[str, str] | None = None) -> Respo
 
 
 def poll_after_ms(standing: Standing) -> int | None:
-    """When to ask again, in milliseconds; None once it has ended. OpenAI's poll helper keeps the first value it sees, so
-    it must suit the whole wait."""
+    """When to ask again, in milliseconds; None once it has ended. OpenAI's poll helper keeps the first value it sees,
+    so it must suit the whole wait."""
     if standing.eta_seconds is None:
         return None
     return min(2000, max(200, int(standing.eta_seconds * 1000) // 5))

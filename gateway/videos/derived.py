@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -23,7 +25,7 @@ router = APIRouter()
 async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, changed by what the prompt names."""
     async with read_body(request, ctx) as body:
-        standing = await orders.edit(ctx, token, body)
+        standing = await orders.placed(orders.edit, request, token, body)
     return video_answer(standing)
 
 
@@ -31,7 +33,7 @@ async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
 async def extend(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, and `seconds` more. `seconds` of the answer is the whole."""
     async with read_body(request, ctx) as body:
-        standing = await orders.extend(ctx, token, body)
+        standing = await orders.placed(orders.extend, request, token, body)
     return video_answer(standing)
 
 
@@ -63,5 +65,5 @@ async def show_character(character_id: str, ctx: Ctx, token: Reader) -> Response
 async def remix(video_id: str, request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video like a finished one, with another prompt: seed, size, seconds, model and style stay."""
     async with read_body(request, ctx) as body:
-        standing = await orders.remix(ctx, token, video_id, body)
+        standing = await orders.placed(partial(orders.remix, id=video_id), request, token, body)
     return video_answer(standing)

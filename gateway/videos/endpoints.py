@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from gateway.jobs import outputs, service
 from gateway.tokens.service import READ
 from gateway.videos import orders
-from gateway.videos.answers import json_answer, video_answer
+from gateway.videos.answers import json_answer, poll_after_ms, video_answer
 from gateway.videos.described import body_of
 from gateway.videos.forms import CreateVideo
 from gateway.videos.schemas import Video, VideoDeleted, VideoPage
@@ -32,9 +32,11 @@ async def retrieve(request: Request) -> Response:
     """Where a video stands."""
     ctx, id = context_of(request), request.path_params["video_id"]
     token, standing = await service.poll(ctx.store, ctx.line, secret_hash(request), id, now=ctx.clock.now())
-    await strike(judged(token, READ, request), READ, request)
+    token = judged(token, READ, request)
+    await strike(token, READ, request)
     if standing is None:
         raise service.unknown(id)
+    ctx.clients.polled(token.accessor, id, request.scope, ctx.clock.now(), poll_after_ms(standing))
     return video_answer(standing)
 
 
@@ -44,7 +46,7 @@ async def create(request: Request) -> Response:
     # The calls that load tests live on ask for context and token themselves: solving dependencies costs more than both.
     ctx, token = context_of(request), await writer(request)
     async with read_body(request, ctx) as body:
-        standing = await orders.create(ctx, token, body)
+        standing = await orders.placed(orders.create, request, token, body)
     return video_answer(standing)
 
 

@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from gateway.clients.report import owner_of
 from gateway.errors import (
     APIError,
     InsufficientScope,
@@ -24,7 +25,7 @@ from gateway.errors import (
     UnprocessableRequest,
 )
 from gateway.tokens import service
-from gateway.web.context import context_of
+from gateway.web.context import ACCESSOR, context_of
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -47,19 +48,22 @@ def answer(error: APIError, background: BackgroundTask | None = None) -> JSONRes
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, APIError):
         raise exc
-    task = None
-    if isinstance(exc, (InvalidCredentials, InsufficientScope)) and exc.accessor is not None:
-        ctx = context_of(request)
-        # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
-        task = BackgroundTask(
-            service.record_refusal,
-            ctx.store,
-            accessor=exc.accessor,
-            surface=_surface(request),
-            reason=exc.reason,
-            now=ctx.clock.now(),
-        )
-    return answer(exc, task)
+    # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
+    return answer(exc, BackgroundTask(_note_refusal, request, exc, context_of(request).clock.now()))
+
+
+async def _note_refusal(request: Request, error: APIError, now: float) -> None:
+    """Tells the event list of a known token's refusal, and the clients' report of any."""
+    ctx = context_of(request)
+    accessor = request.scope.get(ACCESSOR)
+    if isinstance(error, (InvalidCredentials, InsufficientScope)) and error.accessor is not None:
+        accessor = error.accessor
+        surface = _surface(request)
+        await service.record_refusal(ctx.store, accessor=accessor, surface=surface, reason=error.reason, now=now)
+    if error.error_code == "link_expired":
+        accessor = await owner_of(ctx.store, request.path_params["video_id"])
+    if accessor is not None:
+        ctx.clients.refused(accessor, error, request.scope, now)
 
 
 async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:

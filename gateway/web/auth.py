@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.errors import InvalidCredentials
 from gateway.tokens import Token, service
-from gateway.web.context import context_of
+from gateway.web.context import ACCESSOR, context_of
 
 
 def bearer_of(request: Request) -> str | None:
@@ -25,13 +25,16 @@ def secret_hash(request: Request) -> bytes:
 def judged(token: Token | None, scope: str, request: Request) -> Token:
     """The token, once it is good for `scope` now; every request that carries a bearer passes here.
 
-    Raises InvalidCredentials, with one public text for every reason, or InsufficientScope.
+    Raises InvalidCredentials, with one public text for every reason, InsufficientScope, or RateLimitExceeded.
     """
     ctx = context_of(request)
     now = ctx.clock.now()
     token = service.ensure_accepted(token, now)
     service.ensure_scope(token, scope)
     ctx.usage.note(token.accessor, now)
+    request.scope[ACCESSOR] = token.accessor
+    ctx.clients.arrived(token, request.scope, now)
+    ctx.limits.admit(token, request.scope, now)
     return token
 
 

@@ -18,6 +18,9 @@ from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
 
+# Where a request's scope names the token that was accepted for it.
+ACCESSOR = "leakdrill.accessor"
+
 
 @dataclass(frozen=True)
 class Context:
