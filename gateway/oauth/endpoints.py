@@ -102,7 +102,7 @@ async def _token_field(request: Request) -> str | None:
     if kind != "application/x-www-form-urlencoded":
         return None
     try:
-        async with request.form(max_files=0, max_fields=10) as form:
+        async with request.form(max_files=0) as form:
             values = form.getlist("token")
     except HTTPException:
         return None

@@ -86,10 +86,14 @@ async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> list[str]:
-    """Every method of this address (RFC 9110, section 10.2.1); the framework names those of one route."""
+    """Every method of this address (RFC 9110, section 10.2.1); the framework names those of one route. An address that
+    is spelled out goes before a template that would match it too."""
+    spelled_out = request.app.openapi()["paths"].get(request.url.path)
+    if spelled_out is not None:
+        return sorted(method.upper() for method in spelled_out)
     return [
         method
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
     ]
 

@@ -12,6 +12,7 @@ from gateway.errors import (
     InsufficientScope,
     InvalidCredentials,
     InvalidRequest,
+    LinkRefused,
     NotFound,
     PayloadTooLarge,
     QueueFull,
@@ -86,8 +87,10 @@ def _complete(document: dict[str, Any]) -> None:
 
 def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | None) -> list[type[APIError]]:
     errors = [*ALWAYS, *BY_GUARD.get(guard or "", ())]
-    if "{" in path:
+    if "{" in path or any(parameter["name"] == "after" for parameter in operation.get("parameters", ())):
         errors.append(NotFound)
+    if path.startswith("/media/"):
+        errors.append(LinkRefused)
     if method != "get":
         errors += CHANGING
     if "requestBody" in operation:

@@ -38,14 +38,15 @@ async def test_the_guards_that_are_named_are_there(desk: Desk) -> None:
     ("path", "allowed"),
     [
         ("/v1/videos", "GET, POST"),
-        ("/v1/videos/video_1", "GET, DELETE"),
+        ("/v1/videos/video_1", "DELETE, GET"),
+        ("/v1/videos/edits", "POST"),
         ("/v1/videos/video_1/content", "GET, HEAD"),
         ("/control/tokens/tok_1", "GET, PATCH"),
-        ("/control/clock", "PUT, DELETE"),
+        ("/control/clock", "DELETE, PUT"),
     ],
 )
 async def test_a_wrong_method_is_told_all_methods_of_the_address(desk: Desk, path: str, allowed: str) -> None:
-    answer = await desk.http.request("OPTIONS", path)
+    answer = await desk.http.request("PROPFIND", path)
     assert (answer.status_code, answer.headers.get_list("allow")) == (405, [allowed])
     assert answer.json()["error"]["code"] == "method_not_allowed"
     assert allowed in answer.json()["error"]["message"]
@@ -82,7 +83,7 @@ async def test_a_clock_set_to_the_end_of_the_calendar_stops_nothing(desk: Desk) 
     assert (await desk.http.get("/status")).json()["replay_clock"]["time"] == "9999-12-30T19:00:00-05:00"
 
 
-@pytest.mark.parametrize("content", ["", "token=", "token=a&token=b", "token=%zz&" + "a=b&" * 20])
+@pytest.mark.parametrize("content", ["", "token=", "token=a&token=b", "token=&a=b"])
 async def test_a_form_without_one_token_is_refused_as_the_rfc_says(desk: Desk, content: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = await desk.http.post("/oauth/revoke", content=content, headers=headers)
