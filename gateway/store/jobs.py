@@ -57,31 +57,32 @@ class RenderRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as its row says. Times are Unix seconds; `file` is a name inside the media directory."""
+    """A job as its row says; the defaults are a new job's. Times are Unix seconds; `file` is a name inside the media
+    directory."""
 
     seq: int
     id: str
     accessor: str
     status: JobStatus
     request: RenderRequest
-    priority: int
-    attempt: int
-    worker: str | None
-    progress: int
-    step: int | None
-    steps: int | None
-    created_at: float
-    started_at: float | None
-    completed_at: float | None
-    expires_at: float | None
-    file: str | None
-    bytes: int | None
-    error_code: str | None
-    error_message: str | None
-    next_tick: int | None
-    fate: str | None
-    share: str
-    share_id: str | None
+    priority: int = 0
+    attempt: int = 0
+    worker: str | None = None
+    progress: int = 0
+    step: int | None = None
+    steps: int | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    completed_at: float | None = None
+    expires_at: float | None = None
+    file: str | None = None
+    bytes: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    next_tick: int | None = None
+    fate: str | None = None
+    share: str = "private"
+    share_id: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -147,9 +148,7 @@ def insert(
     )
     if row is None:
         raise LookupError(f"the job {id} is not there after its insertion")
-    return Job(
-        row["seq"], id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate
-    )
+    return Job(row["seq"], id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
 def get(tx: Connection, id: str) -> Job | None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 BUSY_MILLISECONDS = 30_000
 CHECKPOINT_EVERY = 500  # writes
+MOST_AT_ONCE = 256  # writes in one commit
 
 _Outcome = tuple[Any, BaseException | None]
 
@@ -131,10 +132,16 @@ class SQLiteStore:
         self._pending.append(unit)
         if not self._busy:
             self._busy = True
-            # Not at once: whatever else arrived with this turn of the loop joins the same commit.
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._gather, loop, 0)
         result: T = await unit.future
         return result
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Waits for as long as each turn of the loop brings more writes, which then share one commit."""
+        if seen < len(self._pending) < MOST_AT_ONCE:
+            loop.call_soon(self._gather, loop, len(self._pending))
+        else:
+            self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._pending = [one for one in self._pending if not one.future.done()], []
@@ -169,7 +176,7 @@ class SQLiteStore:
             self._since_checkpoint = 0
             self._keeping.submit(self._keeper.checkpoint)
         if self._pending:
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._gather, loop, 0)
         else:
             self._busy = False
 
