@@ -37,6 +37,14 @@ class ControlClient:
         """Posts JSON."""
         return self._call("POST", path, json=body)
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Puts JSON in place."""
+        return self._call("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """Takes a thing away."""
+        return self._call("DELETE", path)
+
     def send_file(self, path: str, file: Path) -> Any:
         """Posts a file as the body."""
         with file.open("rb") as content:

@@ -36,7 +36,9 @@ def default_workers() -> int:
 @data_option
 def up(workers: int | None, port: int | None, page_port: int | None, page: bool, data: Path | None) -> None:
     """Run gateway, workers and page until Ctrl-C."""
-    settings = settings_module.load(data=data, port=port, page_port=page_port)
+    # On one machine whoever calls may ask for failures; a gateway that serves others takes them from its admin alone.
+    fault_header = None if "LEAKDRILL_FAULT_HEADER" in os.environ else True
+    settings = settings_module.load(data=data, port=port, page_port=page_port, fault_header=fault_header)
     stop = stop_event()
     with Supervisor(settings) as supervisor:
         supervisor.start(workers=default_workers() if workers is None else workers, page=page)

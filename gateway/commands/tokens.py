@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 COLUMNS = ("accessor", "principal", "cohort", "tier", "state", "created", "expires")
 
 
-def _reach(command: F) -> F:
+def reach(command: F) -> F:
     """The options that say which gateway, and how to print."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
@@ -30,7 +30,8 @@ def _reach(command: F) -> F:
     return command
 
 
-def _open(target: str | None, data: Path | None, admin_token: str | None) -> ControlClient:
+def open_target(target: str | None, data: Path | None, admin_token: str | None) -> ControlClient:
+    """A client of the gateway that `reach`'s options name."""
     return open_control(settings_module.load(data=data), target, admin_token)
 
 
@@ -46,7 +47,7 @@ def tokens() -> None:
 @click.option("--label", "labels", multiple=True, help="Free labels.")
 @click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
 @click.option("--tier", help="Its limits: standard (unless given), free, partner, unlimited.")
-@_reach
+@reach
 def issue(
     principal: str,
     cohort: str,
@@ -67,7 +68,7 @@ def issue(
         body["expires_in"] = expires_in
     if tier is not None:
         body["tier"] = tier
-    with _open(target, data, admin_token) as control:
+    with open_target(target, data, admin_token) as control:
         issued = control.post("/control/tokens", body)
     click.echo(json.dumps(issued) if as_json else f"{issued['token']}\n{_line(issued)}")
 
@@ -76,7 +77,7 @@ def issue(
 @click.option("--cohort", help="Only this cohort.")
 @click.option("--principal", help="Only this principal.")
 @click.option("--state", help="Only this state.")
-@_reach
+@reach
 def list_tokens(
     cohort: str | None,
     principal: str | None,
@@ -89,7 +90,7 @@ def list_tokens(
     """List tokens, oldest first."""
     wanted = {"cohort": cohort, "principal": principal, "state": state}
     params = {name: value for name, value in wanted.items() if value is not None}
-    with _open(target, data, admin_token) as control:
+    with open_target(target, data, admin_token) as control:
         found = control.get("/control/tokens", params)["data"]
     if as_json:
         click.echo(json.dumps(found))
@@ -101,10 +102,10 @@ def list_tokens(
 
 @tokens.command()
 @click.argument("accessor")
-@_reach
+@reach
 def show(accessor: str, target: str | None, data: Path | None, admin_token: str | None, as_json: bool) -> None:
     """Show one token."""
-    with _open(target, data, admin_token) as control:
+    with open_target(target, data, admin_token) as control:
         token = control.get(f"/control/tokens/{accessor}")
     _print(token, as_json)
 
@@ -117,7 +118,7 @@ def show(accessor: str, target: str | None, data: Path | None, admin_token: str 
 @click.option("--all", "everyone", is_flag=True, help="Revoke every token; asks once more.")
 @click.option("--reason", default="revoked from the shell", show_default=True, help="For the record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_reach
+@reach
 def revoke(
     accessor: str | None,
     cohort: str | None,
@@ -140,7 +141,7 @@ def revoke(
     selector = {name: value for name, value in chosen.items() if value is not None}
     if len(selector) != 1:
         raise click.UsageError("name exactly one of ACCESSOR, --cohort, --principal, --token-file, --all")
-    with _open(target, data, admin_token) as control:
+    with open_target(target, data, admin_token) as control:
         if everyone and not yes:
             seen = control.post("/control/revocations/preview", {"selector": selector})
             click.confirm(f"Revoke all {seen['tokens']} tokens and stop their jobs?", abort=True)
@@ -158,10 +159,10 @@ def revoke(
 
 @tokens.command()
 @click.argument("accessor")
-@_reach
+@reach
 def restore(accessor: str, target: str | None, data: Path | None, admin_token: str | None, as_json: bool) -> None:
     """Restore a quarantined or suspended token. A revoked one stays revoked."""
-    with _open(target, data, admin_token) as control:
+    with open_target(target, data, admin_token) as control:
         token = control.patch(f"/control/tokens/{accessor}", {"state": "active"})
     _print(token, as_json)
 
