@@ -1,7 +1,7 @@
 """Requests per minute, as a bucket in memory: one a token, in each gateway process.
 
-The arithmetic is the generic cell rate algorithm: all that is kept of a token is the moment at which its bucket will be
-full again (ITU-T I.371, annex A, the virtual scheduling form).
+The arithmetic is that of the leaky bucket (ITU-T I.371, annex A): all that is kept of a token is how much of its minute
+was used, in seconds, and when.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RequestLimits:
         self._per_minute = {name: limit for name in tiers if (limit := tiers.of(name).requests_per_minute)}
         self._standard = self._per_minute.get("standard")
         self._known = frozenset(tiers)
-        self._full_at: dict[str, float] = {}
+        self._used: dict[str, tuple[float, float]] = {}
 
     def admit(self, token: Token, scope: MutableMapping[str, Any], now: float) -> None:
         """Counts a request at `now`, Unix seconds. The limit, what is left of it and when it will be whole again go on
@@ -40,27 +40,29 @@ class RequestLimits:
         if limit is None:
             return
         interval = 60 / limit
-        # Never beyond a minute: a wall clock that was set back must not lock anybody out.
-        full_at = min(max(self._full_at.get(token.accessor, now), now), now + 60)
-        wait = full_at + interval - now - 60
-        if wait > SLACK_SECONDS:
-            self._tell(scope, limit, 0, full_at - now)
-            raise refusal(token.tier, limit, wait)
-        if len(self._full_at) >= MAX_TOKENS:
+        used, at = self._used.get(token.accessor, (0.0, now))
+        # Kept as a small number of seconds, not as a moment: adding to a moment a hundred thousand times would drift.
+        used = max(0.0, used - max(0.0, now - at))
+        if token.accessor not in self._used and len(self._used) >= MAX_TOKENS:
             self._forget(now)
-        self._full_at[token.accessor] = full_at = full_at + interval
-        left = math.floor((60 - (full_at - now) + SLACK_SECONDS) / interval)
-        self._tell(scope, limit, left, full_at - now)
+        wait = used + interval - 60
+        if wait > SLACK_SECONDS:
+            self._used[token.accessor] = used, now
+            self._tell(scope, limit, 0, used)
+            raise refusal(token.tier, limit, wait)
+        used += interval
+        self._used[token.accessor] = used, now
+        self._tell(scope, limit, math.floor((60 - used + SLACK_SECONDS) / interval), used)
 
     def clear(self) -> None:
         """Every bucket is full again."""
-        self._full_at.clear()
+        self._used.clear()
 
     def _forget(self, now: float) -> None:
         """Drops the buckets that are full, and the oldest one where none is."""
-        self._full_at = {accessor: at for accessor, at in self._full_at.items() if at > now}
-        if len(self._full_at) >= MAX_TOKENS:
-            del self._full_at[next(iter(self._full_at))]
+        self._used = {accessor: (used, at) for accessor, (used, at) in self._used.items() if at + used > now}
+        if len(self._used) >= MAX_TOKENS:
+            del self._used[next(iter(self._used))]
 
     @staticmethod
     def _tell(scope: MutableMapping[str, Any], limit: int, left: int, full_in: float) -> None:
