@@ -50,7 +50,7 @@ class _Stopped(LeakdrillError):
 def retry_delay(policy: Policy, attempts: int, *, seed: str, asked: float | None = None) -> float:
     """Seconds to wait after that many failed attempts: doubling, plus up to a quarter of jitter from `seed`, and not
     less than the receiver `asked` for, all within the longest wait."""
-    backoff = policy.first_retry_seconds * 2 ** (attempts - 1)
+    backoff = policy.first_retry_seconds * 2.0 ** (attempts - 1)
     jitter = random.Random(f"{seed}:{attempts}").uniform(1.0, 1.25)
     return min(max(backoff * jitter, asked or 0.0), policy.longest_retry_seconds)
 
