@@ -7,7 +7,7 @@ import numpy as np
 from fake_model.elements import Plane
 
 #: Bytes mixed at a time, so that they stay in the core's cache between passes.
-_BAND = 1 << 16
+_BAND = 1 << 18
 
 
 def mix_into(frame: Plane, other: Plane, amount: int) -> None:
@@ -18,6 +18,9 @@ def mix_into(frame: Plane, other: Plane, amount: int) -> None:
         amount: 0 leaves `frame` as it is, 256 makes it `other`.
     """
     if amount <= 0:
+        return
+    if amount >= 256:
+        frame[...] = other
         return
     keep, add, half = np.uint16(256 - amount), np.uint16(amount), np.uint16(128)
     for first in range(0, frame.size, _BAND):

@@ -141,7 +141,7 @@ class VideoWriter:
         self._pipe = self._process.stdin.fileno()
         if os.name == "posix":
             os.set_blocking(self._pipe, False)
-            _widen(self._pipe)
+            widen_pipe(self._pipe)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -203,7 +203,7 @@ class VideoWriter:
         return EncoderError(f"ffmpeg failed (exit code {code}): {words or 'no message'}")
 
 
-def _widen(pipe: int) -> None:
+def widen_pipe(pipe: int) -> None:
     """Ask for a 1 MiB pipe where the platform has that: fewer switches per frame."""
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl

@@ -20,14 +20,14 @@ import imageio_ffmpeg
 
 from fake_model.elements import Plane
 from fake_model.errors import EncoderError, InvalidInput
-from fake_model.export import POLL_SECONDS
+from fake_model.export import POLL_SECONDS, widen_pipe
 from fake_model.reel import check
 
 #: Of a clip's frame: larger than what cameras record, small enough to decode anywhere.
 MAX_PIXELS = 4096 * 2304
 #: Demuxers by what `sniff` says.
 DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska"}
-_DECODERS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,prores,opus,libopus,vorbis,aac,pcm_s16le"
+_DECODERS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,prores"
 _MEMORY_BYTES = 2 << 30
 #: Waiting for the decoder that a clip may cause, in seconds: to begin with, and per frame.
 _PATIENCE, _PATIENCE_PER_FRAME = 20.0, 0.25
@@ -159,6 +159,7 @@ class Pipe:
         self._pipe = self._process.stdout.fileno()
         if os.name == "posix":
             os.set_blocking(self._pipe, False)
+            widen_pipe(self._pipe)
 
     def __enter__(self) -> Self:
         return self
