@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.limits",
         "gateway.clients",
         "gateway.jobs",
+        "gateway.inputs",
         "gateway.revocations",
         "gateway.exercise",
         "gateway.traces",
@@ -127,6 +128,7 @@ def test_the_gateway_reaches_other_parts_from_its_commands_and_worker_only() -> 
         "gateway.jobs.worker": {"fake_model"},
         "gateway.jobs.rendering": {"fake_model"},
         "gateway.traces.service": {"fake_model"},
+        "gateway.inputs.service": {"fake_model"},
         "gateway.faults.latency": {"seeds"},
     }
     wrong = {
