@@ -109,6 +109,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
         lifespan=lifespan,
         docs_url=None,
+        # It would look for exporters in the environment, and asks them on every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
     )
     app.state.context = context
@@ -138,6 +140,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         control_webhooks.router,
         control_shares.router,
     )
+    app.router.routes.extend(videos.HOT)
     for router in routers:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)
