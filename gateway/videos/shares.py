@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from gateway.errors import NotFound
 from gateway.jobs import Job
 from gateway.shares import ShareState, service
-from gateway.videos.clips import ClipResponse
+from gateway.videos.clips import CLIP_ANSWERS, ClipResponse
 from gateway.web.auth import Reader, Writer
 from gateway.web.context import Context, Ctx
 
 router = APIRouter(tags=["videos"])
 public = APIRouter(tags=["media"])
+
+PLAY_ANSWERS = {status: answer for status, answer in CLIP_ANSWERS.items() if status != 409}
 
 
 class VideoShare(BaseModel):
@@ -47,21 +49,17 @@ async def withdraw(video_id: str, request: Request, ctx: Ctx, token: Writer) -> 
     return _share(ctx, request, await service.withdraw(ctx.store, token, video_id, now=ctx.clock.now()))
 
 
-@public.get("/s/{share_id}", response_class=ClipResponse)
+@public.get("/s/{share_id}", response_class=ClipResponse, responses=PLAY_ANSWERS)
 @public.head("/s/{share_id}", include_in_schema=False)
 async def play(share_id: str, ctx: Ctx) -> ClipResponse:
     """A shared clip; ranges work. Whatever the reason why it does not play, the answer is the same."""
     job = await service.playable(ctx.store, share_id, now=ctx.clock.now())
-    path = None if job is None or job.file is None else ctx.settings.media / job.file
-    if job is None or path is None or not path.is_file():
-        raise NotFound("Nothing is shared under this address.")
-    return ClipResponse(
-        str(path),
-        media_type="video/mp4",
-        filename=f"{job.id}.mp4",
-        content_disposition_type="inline",
-        headers={"Cache-Control": "private, no-store"},
-    )
+    if job is not None and job.file is not None:
+        try:
+            return ClipResponse(ctx.settings.media / job.file, job, "video")
+        except NotFound:
+            pass  # it names the video, and this answer must not
+    raise NotFound("Nothing is shared under this address.")
 
 
 def _share(ctx: Context, request: Request, job: Job) -> VideoShare:
