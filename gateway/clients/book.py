@@ -100,18 +100,17 @@ class ClientBook:
     ) -> None:
         """A video was asked for, and its answer says to come back in `poll_after_ms`; None once it has ended."""
         before = self._videos.pop(video, None)
-        least = poll_after_ms
         if before is not None and before.accessor == accessor:
-            self._judge_pace(before, scope, now)
-            least = before.least if least is None else min(before.least, least)
-        if poll_after_ms is None or least is None:
-            return
-        _make_room(self._videos, MAX_VIDEOS)
-        self._videos[video] = _Waited(accessor, now, poll_after_ms, least)
+            if now - before.at < before.told * TOO_EARLY / 1000:
+                self._judge_pace(before, scope, now)
+            if poll_after_ms is not None:
+                before.at, before.told, before.least = now, poll_after_ms, min(before.least, poll_after_ms)
+                self._videos[video] = before
+        elif poll_after_ms is not None:
+            _make_room(self._videos, MAX_VIDEOS)
+            self._videos[video] = _Waited(accessor, now, poll_after_ms, poll_after_ms)
 
     def _judge_pace(self, before: _Waited, scope: Mapping[str, Any], now: float) -> None:
-        if now - before.at >= before.told * TOO_EARLY / 1000:
-            return
         # OpenAI's poll helper keeps to the first value it was given; that it may.
         told = before.told
         if _header(scope, b"x-stainless-poll-helper") and not _header(scope, b"x-stainless-custom-poll-interval"):
