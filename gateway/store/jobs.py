@@ -5,104 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from functools import lru_cache
 
 from gateway.store import turns
+from gateway.store.job import Job, JobStatus, RenderRequest, reference_of, reference_text
 from gateway.store.protocol import Connection, Row
 
-
-class JobStatus(StrEnum):
-    """OpenAI's four; a cancelled or revoked job is `failed` with its own error code."""
-
-    QUEUED = "queued"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class RenderRequest:
-    """What was asked for. `model` is the name that was sent, `variant` the one that renders; `size` is "WxH" in
-    pixels, `seconds` the whole clip's length.
-
-    `kind` is create, remix, edit or extend; `remixed_from` the video it came from. `base_prompts`, oldest first, are
-    those whose scene a remix or an extension keeps. `input` names a file in the inputs directory: the picture a clip
-    starts from, or the clip that is edited or extended. `strength` is how far an edit goes, 0 to 1. `added_seconds` is
-    what an extension appends, `continue_from` where its motion goes on, `extensions` how many its chain then has.
-    `colours` are RGB triples of the characters that shall reappear.
-    """
-
-    prompt: str
-    model: str
-    variant: str
-    size: str
-    seconds: int
-    fps: int
-    seed: int
-    style: str | None = None
-    negative_prompt: str = ""
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    kind: str = "create"
-    remixed_from: str | None = None
-    base_prompts: tuple[str, ...] = ()
-    input: str | None = None
-    strength: float | None = None
-    added_seconds: int | None = None
-    continue_from: int | None = None
-    extensions: int = 0
-    colours: tuple[tuple[int, int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as its row says; the defaults are a new job's. Times are Unix seconds; `file` is a name inside the media
-    directory."""
-
-    seq: int
-    id: str
-    accessor: str
-    status: JobStatus
-    request: RenderRequest
-    priority: int = 0
-    attempt: int = 0
-    worker: str | None = None
-    progress: int = 0
-    step: int | None = None
-    steps: int | None = None
-    created_at: float = 0.0
-    started_at: float | None = None
-    completed_at: float | None = None
-    expires_at: float | None = None
-    file: str | None = None
-    bytes: int | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    next_tick: int | None = None
-    fate: str | None = None
-    share: str = "private"
-    share_id: str | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is in a terminal state."""
-        return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
-
+# What a job is can be had from here too, beside what is done with it.
+__all__ = ["Job", "JobStatus", "RenderRequest", "reference_of", "reference_text"]
 
 COLUMNS = ", ".join(field.name for field in fields(Job))
 COLUMNS_OF_JOBS = ", ".join(f"jobs.{field.name}" for field in fields(Job))
+REMEMBERED = 4096  # characters
 _STATUS = {str(status): status for status in JobStatus}
-
-
-def reference_of(id: str) -> int:
-    """The 64 bits by which a clip names its job: the first half of the id's random part."""
-    return int(id.removeprefix("video_")[:16], 16)
-
-
-def reference_text(reference: int) -> str:
-    """The same as it stands in the id."""
-    return f"{reference:016x}"
 
 
 @dataclass(frozen=True)
@@ -391,14 +306,20 @@ def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
     return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
 
 
-@lru_cache(maxsize=4096)
 def _request(text: str) -> RenderRequest:
-    # A video is polled many times, and what was asked for never changes.
+    # A video is polled many times, and what was asked for never changes; long ones would fill the memory.
+    return _remembered(text) if len(text) <= REMEMBERED else _parsed(text)
+
+
+def _parsed(text: str) -> RenderRequest:
     values = json.loads(text)
     # JSON has no tuples, and a request is compared and hashed by value.
     values["base_prompts"] = tuple(values["base_prompts"])
     values["colours"] = tuple(map(tuple, values["colours"]))
     return RenderRequest(**values)
+
+
+_remembered = lru_cache(maxsize=4096)(_parsed)
 
 
 def _job(row: Row) -> Job:

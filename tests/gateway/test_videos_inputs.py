@@ -269,6 +269,6 @@ async def test_a_character_belongs_to_its_token_and_ends_with_it(desk: Desk, tmp
     ],
 )
 async def test_bad_characters(desk: Desk, data: dict[str, str], files: dict[str, bytes], param: str) -> None:
-    forms = {**{name: (None, value) for name, value in data.items()}, **files}
+    forms: dict[str, Any] = {**{name: (None, value) for name, value in data.items()}, **files}
     answer = await desk.http.post("/v1/videos/characters", files=forms, headers=await desk.bearer())
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
