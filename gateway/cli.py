@@ -25,6 +25,7 @@ COMMANDS = {
     "tokens": ("gateway.commands.tokens", "Issue, list, show, revoke and restore tokens."),
     "profile": ("gateway.commands.faults", "Show or set how long a render seems to take."),
     "faults": ("gateway.commands.faults", "Let named failures strike: add, list, clear."),
+    "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
     "trace": ("gateway.commands.trace", "Find the job and the token behind a clip."),
     "render": ("gateway.commands.render", "Render one clip without a gateway."),
