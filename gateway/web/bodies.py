@@ -19,8 +19,7 @@ from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from gateway.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from gateway.web.context import Context
@@ -67,7 +66,7 @@ async def read_body(request: Request, ctx: Context) -> AsyncIterator[Body]:
     kind, _, _ = request.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     if kind == "multipart/form-data":
-        form = _Form(request.headers["content-type"], ctx.settings.data / "inputs")
+        form = _Form(request.headers["content-type"], ctx.settings.data)
         try:
             async for chunk in request.stream():
                 form.feed(chunk)
@@ -156,46 +155,41 @@ def fold(values: dict[str, Any], name: str, value: str) -> None:
 class _Form:
     """A multipart form as it arrives (RFC 7578)."""
 
-    def __init__(self, content_type: str, folder: Path) -> None:
-        _, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary", b"")
-        if not boundary or len(boundary) > 200:
-            raise _malformed("its content type names no boundary")
-        self._folder = folder
+    def __init__(self, content_type: str, data: Path) -> None:
+        self._data = data
         self._body = Body()
-        self._header = b""
-        self._content = b""
-        self._disposition = b""
-        self._name = ""
         self._text: list[bytes] = []
-        self._text_bytes = self._header_bytes = self._parts = 0
+        self._text_bytes = 0
         self._upload: Upload | None = None
         self._file: IO[bytes] | None = None
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_part_end": self._on_part_end,
-            },
-        )
+        self._segment: MultipartSegment | None = None
+        try:
+            self._parser = PushMultipartParser(
+                _boundary(content_type), max_header_size=MAX_HEADER_BYTES, max_segment_count=MAX_PARTS, strict=True
+            )
+        except MultipartError as exc:
+            raise _malformed(str(exc)) from exc
 
     def feed(self, chunk: bytes) -> None:
         if not chunk:
             return
         try:
-            self._parser.write(chunk)
-        except MultipartParseError as exc:
-            raise _malformed(str(exc).rstrip(".")) from exc
+            for event in self._parser.parse(chunk):
+                if event is None:
+                    self._end()
+                elif isinstance(event, MultipartSegment):
+                    self._begin(event)
+                else:
+                    self._take(event)
+        except MultipartError as exc:
+            raise _malformed(str(exc)) from exc
 
     def finished(self) -> Body:
         # A body that breaks off must not pass as a shorter one: the closing delimiter ends it (RFC 2046, 5.1.1).
-        if self._parser.state != MultipartState.END:
-            raise _malformed("it breaks off before its closing boundary")
+        try:
+            self._parser.close()
+        except MultipartError as exc:
+            raise _malformed("it breaks off before its closing boundary") from exc
         return self._body
 
     def discard(self) -> None:
@@ -205,44 +199,19 @@ class _Form:
         for upload in (*self._body.files.values(), *([self._upload] if self._upload else [])):
             upload.path.unlink(missing_ok=True)
 
-    def _begin(self) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise _malformed(f"it has more than {MAX_PARTS} parts")
-        self._header_bytes = 0
-        self._disposition = b""
+    def _begin(self, segment: MultipartSegment) -> None:
+        self._segment = segment
         self._text = []
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._count_header(end - start)
-        self._header += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._count_header(end - start)
-        self._content += data[start:end]
-
-    def _count_header(self, length: int) -> None:
-        self._header_bytes += length
-        if self._header_bytes > MAX_HEADER_BYTES:
-            raise _malformed(f"a part's headers are longer than {MAX_HEADER_BYTES} bytes")
-
-    def _on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._content
-        self._header = self._content = b""
-
-    def _on_headers_finished(self) -> None:
-        self._name, filename = _names(self._disposition)
-        if filename is None:
+        if segment.filename is None:
             return
-        if self._name in self._body.files:
-            raise InvalidRequest(f"{self._name[:80]!r} is given twice.", param=self._name[:80])
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.NamedTemporaryFile(dir=self._folder, prefix="incoming-", delete=False)  # noqa: SIM115
-        self._upload = Upload(self._name, filename, Path(self._file.name))
+        if segment.name in self._body.files:
+            raise InvalidRequest(f"{segment.name[:80]!r} is given twice.", param=segment.name[:80])
+        folder = self._data / "inputs"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.NamedTemporaryFile(dir=folder, prefix="incoming-", delete=False)  # noqa: SIM115
+        self._upload = Upload(segment.name, segment.filename[:255], Path(self._file.name))
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        piece = data[start:end]
+    def _take(self, piece: bytes) -> None:
         if self._upload is None or self._file is None:
             self._text_bytes += len(piece)
             if self._text_bytes > MAX_TEXT_BYTES:
@@ -254,28 +223,27 @@ class _Form:
         self._upload.size += len(piece)
         self._file.write(piece)
 
-    def _on_part_end(self) -> None:
+    def _end(self) -> None:
+        name = self._segment.name if self._segment is not None else ""
         if self._upload is not None and self._file is not None:
             self._file.close()
-            self._body.files[self._name] = self._upload
+            self._body.files[name] = self._upload
             self._upload = self._file = None
             return
         try:
             text = b"".join(self._text).decode()
         except UnicodeDecodeError as exc:
-            raise _malformed(f"{self._name[:80]!r} is not UTF-8 text") from exc
-        fold(self._body.values, self._name, text)
+            raise _malformed(f"{name[:80]!r} is not UTF-8 text") from exc
+        fold(self._body.values, name, text)
 
 
-@lru_cache(maxsize=256)
-def _names(disposition: bytes) -> tuple[str, str | None]:
-    """The field's name, and the file's where it is a file."""
-    kind, options = parse_options_header(disposition)
-    if kind != b"form-data" or not options.get(b"name"):
-        raise _malformed("a part has no Content-Disposition: form-data with a name")
-    name = options[b"name"].decode(errors="replace")
-    filename = options.get(b"filename")
-    return name, None if filename is None else filename.decode(errors="replace")[:255]
+@lru_cache(maxsize=64)
+def _boundary(content_type: str) -> str:
+    _, options = parse_options_header(content_type)
+    boundary: str = options.get("boundary", "")
+    if not boundary or len(boundary) > 200:
+        raise _malformed("its content type names no boundary")
+    return boundary
 
 
 def _malformed(why: str) -> InvalidRequest:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def http(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     add_handlers(app)
-    context = desk.context
+    app.state.context = context = desk.context
 
     @app.post("/echo")
     async def echo(request: Request) -> JSONResponse:
