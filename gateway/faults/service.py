@@ -63,7 +63,11 @@ class FaultDesk:
         """Whether `strike` has anything to look at: rules, a header, or news that may have come since it last read."""
         if self._rules or not self._read_at <= now < self._stale_at:
             return True
-        return self._header and any(name == HEADER for name, _ in scope["headers"])
+        if self._header:
+            for name, _ in scope["headers"]:  # a plain loop: `any` would cost every request twice as much
+                if name == HEADER:
+                    return True
+        return False
 
     async def strike(self, token: Token, scope: Scope, now: float) -> bool:
         """Lets a failure strike this request, if one does; raises the error that it is answered with.
