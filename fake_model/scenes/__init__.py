@@ -74,7 +74,7 @@ def variation_grade(number: int) -> Grade:
 def _recoloured(colours: dict[str, RGB], own: Sequence[tuple[int, int, int]], grade: Grade) -> Palette:
     """Each colour as the given one of its rank in brightness; what gives depth stays about as bright as it was."""
     given = sorted(((float(red), float(green), float(blue)) for red, green, blue in own), key=luma)
-    for names, keep in ((_SURFACES, 0.08), ([name for name in colours if name not in _SURFACES], 0.62)):
+    for names, keep in ((_SURFACES, 0.08), ([name for name in colours if name not in _SURFACES], 0.45)):
         ranked = sorted(names, key=lambda name: luma(colours[name]))
         for place, name in enumerate(ranked):
             colour = given[place * len(given) // len(ranked)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fake_model import VideoOutput, VideoPipeline
+from fake_model import Interrupted, VideoOutput, VideoPipeline
 
 Frames = npt.NDArray[np.uint8]
 
@@ -51,3 +53,70 @@ def probe() -> Callable[[pathlib.Path], str]:
         return subprocess.run(command, capture_output=True, check=False).stderr.decode()
 
     return ask
+
+
+@pytest.fixture
+def colours_of() -> Callable[[pathlib.Path, float], Frames]:
+    """Pixels of a clip from a second on, reduced to 120 x 120, uint8 of shape (n, 3)."""
+
+    def decode(path: pathlib.Path, start: float) -> Frames:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", str(start), "-i", str(path)]
+        command += ["-vf", "scale=120:120:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]
+        raw = subprocess.run(command, capture_output=True, check=True).stdout
+        return np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3)
+
+    return decode
+
+
+@pytest.fixture
+def foreign(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """A clip that another program made: ffmpeg's moving test picture."""
+
+    def make(name: str = "foreign.mp4", size: str = "640x360", seconds: float = 2, fps: float = 10, *more: str
+             ) -> pathlib.Path:  # fmt: skip
+        path = tmp_path / name
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi"]
+        command += ["-i", f"testsrc2=size={size}:rate={fps}:duration={seconds}", *more]
+        subprocess.run([*command, str(path)], capture_output=True, check=True)
+        return path
+
+    return make
+
+
+def children() -> str:
+    """Command names of this process's children."""
+    tasks = pathlib.Path(f"/proc/{os.getpid()}/task")
+    if not tasks.exists():
+        pytest.skip("needs /proc")
+    ids = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    return " ".join(pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in ids)
+
+
+@pytest.fixture
+def interrupted(tmp_path: pathlib.Path) -> Callable[..., float]:
+    """Call a pipeline, say stop when told to, and see that nothing is left; seconds from there to the return."""
+
+    def call(work: Callable[..., VideoOutput], after: float | None = None, **arguments: Any) -> float:
+        """`after`: seconds from the start, or None for the tenth frame."""
+        before = sorted(tmp_path.iterdir())
+        begun, said, frames = time.monotonic(), 0.0, 0
+
+        def stop() -> bool:
+            nonlocal said
+            now = time.monotonic()
+            if not said and (frames >= 10 if after is None else now - begun >= after):
+                said = now
+            return said > 0
+
+        def count(done: int, _total: int) -> None:
+            nonlocal frames
+            frames += 1
+
+        with pytest.raises(Interrupted):
+            work(interrupt=stop, on_frame=count, **arguments)
+        lag = time.monotonic() - said
+        assert sorted(tmp_path.iterdir()) == before
+        assert "ffmpeg" not in children()
+        return lag
+
+    return call
