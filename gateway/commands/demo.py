@@ -14,6 +14,7 @@ from gateway.commands.drill import play, report_folder, speed_option, tell
 from gateway.commands.serve import (
     data_option,
     default_workers,
+    on_this_machine,
     page_port_option,
     port_option,
     stop_event,
@@ -44,7 +45,7 @@ def demo(
     scenario = load_scenario(SCENARIO)
     out = report_folder(settings, scenario).resolve()
     # A directory of its own: the demo starts from a clean room, and must not sweep away anybody's real one.
-    own = settings.model_copy(update={"data": settings.data / "demo", "database_url": ""})
+    own = on_this_machine(settings).model_copy(update={"data": settings.data / "demo", "database_url": ""})
     with Supervisor(own) as supervisor:
         supervisor.give_page([])
         supervisor.start(workers=default_workers() if workers is None else workers, page=True)

@@ -13,6 +13,7 @@ import click
 from gateway import settings as settings_module
 from gateway.commands.control_client import ControlClient
 from gateway.serve import die_with_parent, run_gateway, run_worker
+from gateway.settings import Settings
 from gateway.supervisor import Supervisor
 
 data_option = click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
@@ -21,6 +22,14 @@ page_port_option = click.option("--page-port", type=click.IntRange(1, 65535), he
 workers_option = click.option(
     "--workers", type=click.IntRange(0, 64), default=None, help="Worker processes [one a core, at most 4]."
 )
+
+
+def on_this_machine(settings: Settings) -> Settings:
+    """The same, but webhooks and pictures may lie on this machine: where nobody else can call, a receiver beside the
+    gateway is the usual case. A word in LEAKDRILL_ALLOW_PRIVATE_TARGETS counts more, and so does a wider address."""
+    if "allow_private_targets" in settings.model_fields_set or settings.host not in ("127.0.0.1", "::1", "localhost"):
+        return settings
+    return settings.model_copy(update={"allow_private_targets": "loopback"})
 
 
 def default_workers() -> int:
@@ -40,7 +49,7 @@ def up(workers: int | None, port: int | None, page_port: int | None, page: bool,
     fault_header = None if "LEAKDRILL_FAULT_HEADER" in os.environ else True
     settings = settings_module.load(data=data, port=port, page_port=page_port, fault_header=fault_header)
     stop = stop_event()
-    with Supervisor(settings) as supervisor:
+    with Supervisor(on_this_machine(settings)) as supervisor:
         supervisor.start(workers=default_workers() if workers is None else workers, page=page)
         if page:
             _give_page_a_token(supervisor)
