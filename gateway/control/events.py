@@ -17,6 +17,8 @@ from gateway.web.context import Context, Ctx
 
 router = APIRouter(prefix="/control", tags=["control"])
 
+# What SQLite's integers hold.
+MAX_SEQ = 2**63 - 1
 FOLLOW_SECONDS = 0.2
 KEEPALIVE_SECONDS = 15.0
 
@@ -25,7 +27,7 @@ KEEPALIVE_SECONDS = 15.0
 async def page(
     ctx: Ctx,
     actor: Admin,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_SEQ)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     kind: Annotated[str, Query(max_length=40)] = "",
 ) -> EventPage:
@@ -40,7 +42,7 @@ async def stream(
     ctx: Ctx,
     actor: Admin,
     kind: Annotated[str, Query(max_length=40)] = "",
-    last_event_id: Annotated[int | SkipJsonSchema[None], Header(ge=0)] = None,
+    last_event_id: Annotated[int | SkipJsonSchema[None], Header(ge=0, le=MAX_SEQ)] = None,
 ) -> StreamingResponse:
     """New events as they happen, from `Last-Event-ID` or from now on (HTML standard, section 9.2)."""
     after = await service.last_event(ctx.store) if last_event_id is None else last_event_id

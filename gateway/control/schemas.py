@@ -21,10 +21,26 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^
 Scope = Literal["videos:read", "videos:write"]
 
 
+def _plain(name: str, value: Any) -> Any:
+    """What JSON can spell and Python cannot take as it is: 4.0 is a whole number (JSON Schema, 6.1.1), and half of a
+    surrogate pair is no character."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(f"{name} holds half of a surrogate pair, which is no character") from exc
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Body(BaseModel):
     """A request body: unknown fields are refused, and so are texts for numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _json(cls, values: Any) -> Any:
+        return {name: _plain(name, value) for name, value in values.items()} if isinstance(values, dict) else values
 
 
 class IssueToken(Body):

@@ -74,6 +74,29 @@ async def test_what_the_document_does_not_allow_is_refused(
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_value")
 
 
+@pytest.mark.parametrize("name", ["token", "accessor", "principal", "cohort"])
+async def test_half_a_surrogate_pair_names_nobody(desk: Desk, name: str) -> None:
+    headers = {**desk.admin, "Content-Type": "application/json"}
+    content = f'{{"selector": {{"{name}": "a\\ud800"}}}}'
+    answer = await desk.http.post("/control/revocations/preview", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "selector")
+    assert "surrogate" in answer.json()["error"]["message"]
+
+
+async def test_a_whole_number_may_be_written_with_a_point(desk: Desk) -> None:
+    body = {"name": "instant", "seed": 5.0, "speed": 2}
+    assert (await desk.http.put("/control/profile", json=body, headers=desk.admin)).json()["seed"] == 5
+
+
+async def test_an_event_number_beyond_the_store_is_refused(desk: Desk) -> None:
+    most = {"after": 2**63 - 1}
+    assert (await desk.http.get("/control/events", params=most, headers=desk.admin)).json()["data"] == []
+    beyond = {"after": 2**63}
+    assert (await desk.http.get("/control/events", params=beyond, headers=desk.admin)).status_code == 422
+    beyond_as_header = {**desk.admin, "Last-Event-ID": str(2**63)}
+    assert (await desk.http.get("/control/events/stream", headers=beyond_as_header)).status_code == 422
+
+
 async def test_a_clock_set_to_the_end_of_the_calendar_stops_nothing(desk: Desk) -> None:
     body = {"time": "9999-12-31T23:59:59-05:00", "speed": 100_000}
     assert (await desk.http.put("/control/clock", json=body, headers=desk.admin)).status_code == 200
