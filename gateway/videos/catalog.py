@@ -18,6 +18,8 @@ SIZES = (
     "1792x1024",
     "1024x1024",
 )
+# What uploads of other sizes become: OpenAI's four, which its clients can name, and a square.
+UPLOAD_SIZES = ("1280x720", "720x1280", "1792x1024", "1024x1792", "720x720")
 MIN_SECONDS, MAX_SECONDS = 1, 12
 MIN_MORE_SECONDS, MAX_MORE_SECONDS = 1, 20  # of one extension
 MIN_FPS, MAX_FPS = 1, 60
@@ -54,13 +56,16 @@ DEFAULT_FPS = 30
 
 
 def nearest_size(width: int, height: int) -> str:
-    """The size that suits an uploaded clip best: the shape first, then the number of pixels."""
+    """The size that an uploaded clip is worked on in: its own if it is one of ours, else the one of its shape."""
+    own = f"{width}x{height}"
+    if own in SIZES:
+        return own
 
-    def distance(size: str) -> tuple[float, float]:
+    def distance(size: str) -> float:
         wide, high = (int(part) for part in size.split("x"))
-        return round(abs(log(wide / high * height / width)), 2), abs(log(wide * high / (width * height)))
+        return abs(log(wide / high * height / width))
 
-    return min(SIZES, key=distance)
+    return min(UPLOAD_SIZES, key=distance)
 
 
 def model_behind(name: str) -> str:

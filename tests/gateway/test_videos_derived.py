@@ -229,7 +229,13 @@ async def test_an_extension_of_an_edit_starts_a_scene_of_its_own(desk: Desk, for
 
 @pytest.mark.parametrize(
     ("size", "fps", "expected"),
-    [("320x180", 10, "854x480"), ("180x320", 10, "480x854"), ("200x200", 24, "480x480"), ("1280x720", 5, "1280x720")],
+    [
+        ("320x180", 10, "1280x720"),
+        ("180x320", 10, "720x1280"),
+        ("854x480", 30, "854x480"),
+        ("200x200", 24, "720x720"),
+        ("400x600", 10, "1024x1792"),
+    ],
 )
 async def test_an_upload_is_edited_in_the_size_that_suits_it(
     desk: Desk, tmp_path: Path, size: str, fps: int, expected: str
