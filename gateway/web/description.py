@@ -15,7 +15,7 @@ from gateway.errors import (
     LinkRefused,
     NotFound,
     PayloadTooLarge,
-    QueueFull,
+    RateLimitExceeded,
     StoreUnavailable,
     UnprocessableRequest,
     UnsupportedMediaType,
@@ -49,7 +49,7 @@ ALWAYS: tuple[type[APIError], ...] = (InvalidRequest, UnprocessableRequest, Stor
 WITH_BODY: tuple[type[APIError], ...] = (PayloadTooLarge, UnsupportedMediaType)
 CHANGING: tuple[type[APIError], ...] = (NotFound, Conflict)
 BY_GUARD: dict[str, tuple[type[APIError], ...]] = {
-    "token": (InvalidCredentials, InsufficientScope, QueueFull),
+    "token": (InvalidCredentials, InsufficientScope, RateLimitExceeded),
     "admin": (InvalidCredentials,),
 }
 

@@ -81,7 +81,8 @@ async def test_several_videos_may_be_polled_at_once(desk: Desk) -> None:
 
 
 async def test_the_vendors_poll_helper_may_keep_its_first_hint(desk: Desk) -> None:
-    book, scope = ClientBook(), {"method": "GET", "path": "/v1/videos/video_1", "headers": []}
+    book = ClientBook()
+    scope: dict[str, Any] = {"method": "GET", "path": "/v1/videos/video_1", "headers": []}
     helper = {**scope, "headers": [(b"x-stainless-poll-helper", b"true")]}
     own_pace = {**scope, "headers": [*helper["headers"], (b"x-stainless-custom-poll-interval", b"50")]}
     for number, (kind, found) in enumerate([(helper, 0), (scope, 1), (own_pace, 1)]):

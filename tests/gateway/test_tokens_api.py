@@ -29,6 +29,8 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(desk: Desk) -> None:
         ("/control/tokens", "GET"),
         ("/control/tokens/tok_1", "GET"),
         ("/control/tokens/tok_1", "PATCH"),
+        ("/control/clients", "GET"),
+        ("/control/clients/tok_1", "GET"),
         ("/control/revocations", "POST"),
         ("/control/revocations", "GET"),
         ("/control/revocations/rev_1", "GET"),
