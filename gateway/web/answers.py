@@ -8,9 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from gateway.clients.report import owner_of
@@ -37,6 +38,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(APIError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
@@ -102,6 +104,11 @@ async def _on_validation_error(_request: Request, exc: Exception) -> JSONRespons
     if not isinstance(exc, RequestValidationError):
         raise exc
     return answer(unprocessable(exc.errors()))
+
+
+async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
+    # The client broke off its own body. Nobody reads this answer, and nothing here went wrong.
+    return Response(status_code=499)
 
 
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
