@@ -65,6 +65,29 @@ async def readyz(ctx: Ctx) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
+ROUTERS = (
+    videos.router,
+    derived.router,
+    health,
+    content.router,
+    models.router,
+    shares.public,
+    shares.router,
+    hooks.router,
+    oauth.router,
+    control_state.public,
+    control_state.router,
+    control_tokens.router,
+    control_clients.router,
+    control_profile.router,
+    control_faults.router,
+    control_events.router,
+    control_trace.router,
+    control_webhooks.router,
+    control_shares.router,
+)
+
+
 def _deliverer(settings: Settings, store: Store, clock: Clock) -> Deliverer:
     policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
     return Deliverer(store, clock, Sender(settings.allow_private_targets, settings.webhook_timeout_seconds), policy)
@@ -119,29 +142,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     app.add_middleware(Downloads, faults=faults)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
-    routers = (
-        videos.router,
-        derived.router,
-        health,
-        content.router,
-        models.router,
-        shares.public,
-        shares.router,
-        hooks.router,
-        oauth.router,
-        control_state.public,
-        control_state.router,
-        control_tokens.router,
-        control_clients.router,
-        control_profile.router,
-        control_faults.router,
-        control_events.router,
-        control_trace.router,
-        control_webhooks.router,
-        control_shares.router,
-    )
     app.router.routes.extend(videos.HOT)
-    for router in routers:
+    for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)
     describe(app)

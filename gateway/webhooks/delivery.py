@@ -87,6 +87,8 @@ class Deliverer:
                     pass
             except StoreUnavailable as exc:
                 log.warning("action=webhook_sweep_failed error=%r", exc.message)
+            except Exception:
+                log.exception("action=webhook_sweep_broke")
             await asyncio.sleep(every)
 
     async def sweep(self) -> int:
