@@ -6,7 +6,9 @@ import asyncio
 import ipaddress
 import re
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +21,7 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL = 2048
+RESOLVE_SECONDS = 5.0
 PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
@@ -48,9 +51,34 @@ class Target:
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
-    """All addresses of a name, in the system's order; OSError where there is none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """All addresses of a name, in the system's order; OSError where there is none.
+
+    Each lookup has a thread of its own: the loop's pool has few, and names whose servers do not answer would hold
+    them all.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def tell(found: list[str] | None, error: Exception | None) -> None:
+        if answer.done():  # whoever asked has given up
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(found or [])
+
+    def look() -> None:
+        found, failed = None, None
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+        except (OSError, UnicodeError) as exc:
+            failed = exc
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, found, failed)
+
+    threading.Thread(target=look, name="lookup", daemon=True).start()
+    return await answer
 
 
 async def checked(
@@ -63,19 +91,19 @@ async def checked(
     resolve.
     """
     parsed = _parsed(url, param)
-    host = parsed.host.rstrip(".").lower()
-    port = parsed.port or PORTS[parsed.scheme]
+    host = parsed.raw_host.decode("ascii").rstrip(".").lower()
     literal = _literal(host, param)
     if literal is not None:
         addresses = [literal]
-    else:
-        if not _NAME.fullmatch(parsed.raw_host.decode("ascii").rstrip(".").lower()):
-            raise _refused(f"{host[:80]!r} is not a host name", param)
+    elif _NAME.fullmatch(host):
         try:
-            names = await resolve(parsed.raw_host.decode("ascii").rstrip("."), port)
-        except (OSError, UnicodeError) as exc:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                names = await resolve(host, parsed.port or PORTS[parsed.scheme])
+        except (OSError, UnicodeError) as exc:  # TimeoutError is an OSError
             raise FetchFailed(f"The host {host[:80]!r} of the URL does not resolve.", param=param) from exc
         addresses = [ipaddress.ip_address(name.partition("%")[0]) for name in names]
+    else:
+        raise _refused(f"{host[:80]!r} is not a host name", param)
     if not addresses:
         raise FetchFailed(f"The host {host[:80]!r} of the URL has no address.", param=param)
     for address in addresses:
@@ -138,7 +166,7 @@ def _parsed(url: str, param: str | None) -> httpx.URL:
         raise _refused(f"it is malformed ({exc})", param) from exc
     if parsed.scheme not in PORTS:
         raise _refused("it must start with https:// or http://", param)
-    if parsed.userinfo or "@" in url.partition("://")[2].partition("/")[0]:
+    if parsed.userinfo or "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
         raise _refused("it carries a user name or password", param)
     if not parsed.host:
         raise _refused("it names no host", param)

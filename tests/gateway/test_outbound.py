@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import FetchFailed, UrlRefused
-from gateway.outbound import Reach, Reply, Resolver, checked, fetch, post
+from gateway.outbound import Reach, Reply, Resolver, checked, fetch, post, system_resolver
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +91,8 @@ REFUSED = [
     "http://exa mple.com/",
     "http://example.com/a\nb",
     "http://exam%70le..com/",
+    "http://127\u30020\u30020\u30021/",
+    "http://\uff11\uff12\uff17.0.0.1/",
     "http://ex$ample.com/",
     "http://" + "a" * 64 + ".com/",
     "http://example.com/" + "a" * 2048,
@@ -110,6 +112,7 @@ async def test_addresses_inside_and_odd_spellings_are_refused(url: str) -> None:
         "http://example.com",
         "https://EXAMPLE.com:8443/hook?x=1#part",
         "https://example.com./",
+        "https://example.com?user=a@b.c",
         "http://93.184.215.14:8080/",
         "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/",
     ],
@@ -172,6 +175,26 @@ async def test_a_name_that_does_not_resolve_is_told_apart() -> None:
     with pytest.raises(FetchFailed) as failed:
         await checked("https://nowhere.test/", allow_private="none", resolve=PUBLIC)
     assert failed.value.error_code == "url_unreachable"
+
+
+async def test_a_name_whose_servers_are_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbound.targets.RESOLVE_SECONDS", 0.05)
+
+    async def silent(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    with pytest.raises(FetchFailed, match="does not resolve"):
+        await checked("https://silent.test/", allow_private="none", resolve=silent)
+
+
+async def test_the_systems_resolver_knows_this_machine_and_admits_what_it_does_not_know() -> None:
+    assert set(await system_resolver("localhost", 80)) & {"127.0.0.1", "::1"}
+    for name in ("no-such-name.invalid", "a" * 64 + ".test"):
+        with pytest.raises((OSError, UnicodeError)):
+            await system_resolver(name, 80)
+    with pytest.raises(UrlRefused):
+        await checked("http://localhost/", allow_private="none")
 
 
 Answer = Callable[[bytes, bytes], bytes]
