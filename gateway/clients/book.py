@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from gateway.clients import habits
+from gateway.clients.habits import (
+    CALLED_AFTER_REVOCATION,
+    DOWNLOADED_LATE,
+    IGNORED_RETRY_AFTER,
+    POLLED_FASTER,
+    RETRIED_401,
+    RETRY_STORM,
+    WAITED,
+)
 from gateway.errors import APIError, InvalidCredentials, StoreUnavailable
 from gateway.store import Store, findings
 from gateway.store.findings import Finding
@@ -90,10 +98,10 @@ class ClientBook:
             if now >= told.until:
                 del known.holds[key]
                 if now - told.until < FORGET_SECONDS:
-                    self._note(token.accessor, habits.WAITED, scope, now, told.what)
+                    self._note(token.accessor, WAITED, scope, now, told.what)
             elif now - told.at >= UNDER_WAY_SECONDS:
                 waited = f"came after {now - told.at:.3f} s"
-                self._note(token.accessor, habits.IGNORED_RETRY_AFTER, scope, now, f"{told.what}; {waited}")
+                self._note(token.accessor, IGNORED_RETRY_AFTER, scope, now, f"{told.what}; {waited}")
 
     def polled(
         self, accessor: str, video: str, scope: Mapping[str, Any], now: float, poll_after_ms: int | None
@@ -117,7 +125,7 @@ class ClientBook:
             told = before.least
         if now - before.at < told * TOO_EARLY / 1000:
             words = f"told to wait {told} ms; came after {(now - before.at) * 1000:.0f} ms"
-            self._note(before.accessor, habits.POLLED_FASTER, scope, now, words)
+            self._note(before.accessor, POLLED_FASTER, scope, now, words)
 
     def refused(self, accessor: str, error: APIError, scope: Mapping[str, Any], now: float) -> None:
         """A request of a known token was answered with `error`."""
@@ -130,7 +138,7 @@ class ClientBook:
             self._count_unauthorized(accessor, known, error, scope, now)
             return
         if error.error_code in ("content_expired", "link_expired"):
-            self._note(accessor, habits.DOWNLOADED_LATE, scope, now, what)
+            self._note(accessor, DOWNLOADED_LATE, scope, now, what)
         wait = wait_told(error)
         if wait is not None:
             concerned = ANY if error.error_code == "rate_limit_exceeded" else str(scope["method"])
@@ -144,20 +152,18 @@ class ClientBook:
         known.recent.append(now)
         if len(known.recent) == STORM_REQUESTS and now - known.recent[0] <= STORM_SECONDS:
             known.recent.clear()  # the next ten are the next storm
-            self._note(
-                accessor, habits.RETRY_STORM, scope, now, f"{STORM_REQUESTS} refusals within 1 s, the last {what}"
-            )
+            self._note(accessor, RETRY_STORM, scope, now, f"{STORM_REQUESTS} refusals within 1 s, the last {what}")
 
     def _count_unauthorized(
         self, accessor: str, known: _Refusals, error: InvalidCredentials, scope: Mapping[str, Any], now: float
     ) -> None:
         if error.reason == "revoked":
-            self._note(accessor, habits.CALLED_AFTER_REVOCATION, scope, now, "401 invalid_api_key, the key was revoked")
+            self._note(accessor, CALLED_AFTER_REVOCATION, scope, now, "401 invalid_api_key, the key was revoked")
         same = (scope["method"], scope["path"])
         counted = _header(scope, b"x-stainless-retry-count").strip(b"0") != b""
         again = known.unauthorized == same and now - known.unauthorized_at < FORGET_SECONDS
         if (counted or again) and not is_poll(*same):
-            self._note(accessor, habits.RETRIED_401, scope, now, "401 invalid_api_key to the same request before")
+            self._note(accessor, RETRIED_401, scope, now, "401 invalid_api_key to the same request before")
         known.unauthorized, known.unauthorized_at = same, now
 
     def _note(self, accessor: str, finding: str, scope: Mapping[str, Any], now: float, told: str) -> None:

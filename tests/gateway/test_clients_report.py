@@ -254,7 +254,9 @@ async def test_a_forged_link_accuses_nobody(desk: Desk) -> None:
 
 
 async def test_the_list_holds_who_was_there_and_can_be_narrowed(desk: Desk) -> None:
-    used, other, idle = await desk.issue("a", "x"), await desk.issue("b", "y"), await desk.issue("c", "x")
+    used, idle = await desk.issue("a", "x"), await desk.issue("c", "x")
+    desk.clock.advance(1)
+    other = await desk.issue("b", "y")
     for one in (used, other):
         await desk.http.get("/v1/models", headers=bearer_of(one))
     listed = (await desk.http.get("/control/clients", headers=desk.admin)).json()["data"]
