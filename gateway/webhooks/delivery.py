@@ -12,6 +12,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -78,9 +79,10 @@ class Deliverer:
         self._policy = policy
         self._flights: dict[asyncio.Task[None], str] = {}
         self._failing: set[str] = set()
+        self._landing = asyncio.Event()
 
     async def run(self, every: float) -> None:
-        """Looks for due deliveries each `every` seconds."""
+        """Looks for due deliveries each `every` seconds, and whenever one of ours has made room."""
         while True:
             try:
                 while await self.sweep():
@@ -89,7 +91,9 @@ class Deliverer:
                 log.warning("action=webhook_sweep_failed error=%r", exc.message)
             except Exception:
                 log.exception("action=webhook_sweep_broke")
-            await asyncio.sleep(every)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._landing.wait(), every)
+            self._landing.clear()
 
     async def sweep(self) -> int:
         """Starts what is due and has room; the number of rows it moved."""
@@ -104,7 +108,7 @@ class Deliverer:
         for delivery, endpoint in taken:
             task = asyncio.create_task(self._fly(delivery, endpoint))
             self._flights[task] = endpoint.id
-            task.add_done_callback(lambda done: self._flights.pop(done))
+            task.add_done_callback(self._has_landed)
         return moved
 
     async def landed(self) -> None:
@@ -119,6 +123,10 @@ class Deliverer:
         for task in list(self._flights):
             task.cancel()
         await asyncio.gather(*self._flights, return_exceptions=True)
+
+    def _has_landed(self, flight: asyncio.Task[None]) -> None:
+        del self._flights[flight]
+        self._landing.set()
 
     def _with_room(self, due: list[Delivery]) -> list[Delivery]:
         held = Counter(self._flights.values())
