@@ -13,7 +13,7 @@ from gateway.commands.tokens import open_target, reach
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Divides every simulated time [1].")
+@click.option("--speed", type=click.FloatRange(0.001, 100_000), help="Divides every simulated time [1].")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the durations [1].")
 @click.option("--for", "for_seconds", type=click.FloatRange(min=0, min_open=True), help="Seconds until it steps back.")
 @reach

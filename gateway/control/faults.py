@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, Field
 
-from gateway.control.schemas import Body
+from gateway.control.schemas import Body, Name
 from gateway.faults.failures import FAILURES, Options
 from gateway.faults.rules import Rule, Wanted
 from gateway.web.auth import Admin
@@ -31,8 +31,8 @@ class SetFault(Body):
     rate: float | None = Field(None, ge=0, le=1)
     next: int | None = Field(None, ge=1, le=1_000_000)
     accessor: str | None = Field(None, min_length=1, max_length=80)
-    principal: str | None = Field(None, min_length=1, max_length=80)
-    cohort: str | None = Field(None, min_length=1, max_length=80)
+    principal: Name | None = None
+    cohort: Name | None = None
     for_seconds: float | None = Field(None, gt=0, le=7 * 86_400)
     seed: int | None = Field(None, ge=0, lt=2**31)
     retry_after: int | None = None

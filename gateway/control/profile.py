@@ -19,7 +19,7 @@ class SetProfile(Body):
     by itself; without it the new one stays."""
 
     name: str = Field(max_length=80)
-    speed: float = Field(1.0, gt=0, le=100_000, allow_inf_nan=False)
+    speed: float = Field(1.0, ge=0.001, le=100_000, allow_inf_nan=False)
     seed: int = Field(1, ge=0, lt=2**31)
     for_seconds: float | None = Field(None, gt=0, le=7 * 86_400)
 

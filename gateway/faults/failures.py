@@ -111,6 +111,8 @@ def error_of(name: str, options: Options) -> APIError | None:
 
 def surface_of(method: str, path: str) -> str:
     """Which surface a request is for; `any` where it is none of the named ones."""
+    if path.startswith("/media/"):
+        return "content"
     parts = path.strip("/").split("/")[1:]  # without v1
     if not parts or parts[0] != "videos":
         return ANY

@@ -11,7 +11,7 @@ from gateway.videos import links
 from gateway.videos.answers import json_answer
 from gateway.videos.clips import CLIP_ANSWERS, ClipResponse
 from gateway.videos.schemas import SignedLink
-from gateway.web.auth import Reader
+from gateway.web.auth import Reader, strike_link
 from gateway.web.context import Context, Ctx
 
 router = APIRouter()
@@ -39,11 +39,16 @@ async def link(video_id: str, request: Request, ctx: Ctx, token: Reader, variant
 
 @router.get("/media/{video_id}", tags=["media"], response_class=ClipResponse, responses=CLIP_ANSWERS)
 @router.head("/media/{video_id}", include_in_schema=False)
-async def media(video_id: str, ctx: Ctx, exp: str = "", sig: str = "", variant: Variant = "video") -> ClipResponse:
+async def media(
+    video_id: str, request: Request, ctx: Ctx, exp: str = "", sig: str = "", variant: Variant = "video"
+) -> ClipResponse:
     """A signed link's file. The token that the video belongs to is checked at each request."""
     now = ctx.clock.now()
     links.verify(ctx.keys.links, video_id, exp, sig, now=now, variant=variant)
-    return _file(ctx, await service.for_link(ctx.store, video_id, now=now), variant)
+    job = await service.for_link(ctx.store, video_id, now=now)
+    if await strike_link(job.accessor, request):
+        job = await service.for_link(ctx.store, video_id, now=ctx.clock.now())
+    return _file(ctx, job, variant)
 
 
 def _file(ctx: Context, job: Job, variant: Variant) -> ClipResponse:

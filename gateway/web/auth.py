@@ -50,6 +50,15 @@ async def strike(token: Token, scope: str, request: Request) -> None:
         service.ensure_scope(again, scope)
 
 
+async def strike_link(accessor: str, request: Request) -> bool:
+    """`strike` for a signed link that was found good, which stands for a token. True where it must be judged again."""
+    ctx = context_of(request)
+    now = ctx.clock.now()
+    if not ctx.faults.armed(request.scope, now):
+        return False
+    return await ctx.faults.strike(await service.show(ctx.store, accessor), request.scope, now)
+
+
 async def _good_for(scope: str, request: Request) -> Token:
     token = judged(await service.by_hash(context_of(request).store, secret_hash(request)), scope, request)
     await strike(token, scope, request)

@@ -43,9 +43,9 @@ class Downloads:
         self._faults = faults
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not scope["path"].endswith("/content"):
-            return self._app(scope, receive, send)
-        return self._watched(scope, receive, send)
+        if scope["type"] == "http" and (scope["path"].endswith("/content") or scope["path"].startswith("/media/")):
+            return self._watched(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -102,16 +102,37 @@ async def test_a_token_revoked_during_a_delay_is_refused(make_desk: DeskMaker) -
 
 async def test_what_carries_no_testers_token_is_never_struck(desk: Desk) -> None:
     headers = await desk.bearer()
-    video = await desk.create(headers)
-    await desk.finished()
-    link = (await desk.http.post(f"/v1/videos/{video['id']}/link", headers=headers)).json()["url"]
     for failure in ("server_error", "overloaded"):
         await add(desk, failure)
-    for path in ("/status", "/healthz", "/readyz", link):
+    for path in ("/status", "/healthz", "/readyz"):
         assert (await desk.http.get(path)).status_code == 200
     assert (await desk.http.get("/control/state", headers=desk.admin)).status_code == 200
     token = headers["Authorization"].removeprefix("Bearer ")
     assert (await desk.http.post("/oauth/revoke", data={"token": token})).status_code == 200
+
+
+async def test_a_signed_link_is_struck_as_content_of_its_token(make_desk: DeskMaker) -> None:
+    desk = await make_desk(fault_header=True)
+    issued = await desk.issue()
+    headers = {"Authorization": f"Bearer {issued['token']}"}
+    video = await desk.create(headers)
+    await desk.finished()
+    link = (await desk.http.post(f"/v1/videos/{video['id']}/link", headers=headers)).json()["url"]
+    await add(desk, "overloaded", surface="content", accessor=issued["accessor"], next=1)
+    struck = await desk.http.get(link)
+    assert (struck.status_code, struck.headers["leakdrill-fault"]) == (503, "overloaded")
+    assert (await desk.http.get(link)).status_code == 200
+
+    await add(desk, "overloaded", surface="content")
+    forged = await desk.http.get(link.replace("sig=", "sig=0"))
+    assert forged.json()["error"]["code"] == "invalid_link"
+    await desk.http.delete("/control/faults", headers=desk.admin)
+
+    late = asyncio.create_task(desk.http.get(link, headers={"leakdrill-fault": "slow_first_byte; delay=0.3"}))
+    while len(await desk.events("fault.struck")) < 2:
+        await asyncio.sleep(0.01)
+    await desk.revoke({"accessor": issued["accessor"]})
+    assert (await late).status_code == 401
 
 
 async def test_status_names_what_is_at_work(desk: Desk) -> None:
@@ -349,6 +370,7 @@ async def test_a_reset_takes_every_rule_away(desk: Desk) -> None:
         ("POST /v1/videos/video_1/cancel", "any"),
         ("GET /v1/models", "any"),
         ("GET /v1", "any"),
+        ("GET /media/video_1", "content"),
     ],
 )
 async def test_the_surface_of_a_call(call: str, surface: str) -> None:
