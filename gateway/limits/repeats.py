@@ -24,6 +24,7 @@ log = logging.getLogger("leakdrill.gateway")
 KEY_SECONDS = 24 * 3600.0
 RETRY_SECONDS = 600.0
 MAX_KEY = 255
+NAMED, UNNAMED = "key ", "same "  # how the keys of rows begin
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def attempt_of(
                 param="Idempotency-Key",
                 code="invalid_idempotency_key",
             )
-        return Attempt(f"key {key}", fingerprint(route, values, files), named=True, repeated=True)
+        return Attempt(NAMED + key, fingerprint(route, values, files), named=True, repeated=True)
     if count is None:
         return None
     same = fingerprint(route, values, files)
-    return Attempt(f"same {same}", same, named=False, repeated=count.isdigit() and count.strip(b"0") != b"")
+    return Attempt(UNNAMED + same, same, named=False, repeated=count.isdigit() and count.strip(b"0") != b"")
 
 
 def fingerprint(route: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> str:
@@ -99,6 +100,29 @@ def remember(tx: Connection, accessor: str, attempt: Attempt, job: str, *, now: 
     """Notes which job this request made, in the transaction that makes it."""
     keep = KEY_SECONDS if attempt.named else RETRY_SECONDS
     idempotency.put(tx, idempotency.Made(accessor, attempt.key, attempt.fingerprint, job, now, now + keep))
+
+
+def begins_anew(scope: Mapping[str, Any]) -> bool:
+    """Whether a request is a first attempt, by a client that counts them and names no key. Where it is refused, the
+    attempts that follow are of it, and not of the same request that may have been accepted a while before."""
+    if scope["method"] != "POST":
+        return False
+    counted = False
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            return False
+        counted = counted or (name == b"x-stainless-retry-count" and value == b"0")
+    return counted
+
+
+async def forget_unnamed(store: Store, accessor: str) -> None:
+    """Forgets what a token's first attempts made, keys aside: which of them was refused just now is not known, since
+    most refusals come before the body is read. Costs a read where there is nothing to forget."""
+    try:
+        if await store.read(lambda tx: idempotency.any_under(tx, accessor, UNNAMED)):
+            await store.write(lambda tx: idempotency.delete_under(tx, accessor, UNNAMED), brief=True)
+    except StoreUnavailable as exc:
+        log.warning("action=old_requests_not_dropped reason=%s", exc)
 
 
 async def drop_old(store: Store, *, now: float) -> int:

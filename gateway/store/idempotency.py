@@ -38,6 +38,23 @@ def put(tx: Connection, made: Made) -> None:
     )
 
 
+def any_under(tx: Connection, accessor: str, prefix: str) -> bool:
+    """Whether the token has a row whose key begins so; `prefix` ends in a space."""
+    row = tx.fetch_one(
+        "SELECT 1 FROM idempotency WHERE accessor = :accessor AND key >= :prefix AND key < :beyond LIMIT 1",
+        {"accessor": accessor, "prefix": prefix, "beyond": prefix[:-1] + "!"},
+    )
+    return row is not None
+
+
+def delete_under(tx: Connection, accessor: str, prefix: str) -> int:
+    """Forgets the token's rows whose key begins so; the number of rows."""
+    return tx.execute(
+        "DELETE FROM idempotency WHERE accessor = :accessor AND key >= :prefix AND key < :beyond",
+        {"accessor": accessor, "prefix": prefix, "beyond": prefix[:-1] + "!"},
+    )
+
+
 def delete_old(tx: Connection, now: float) -> int:
     """Forgets what nobody may repeat any more; the number of rows."""
     return tx.execute("DELETE FROM idempotency WHERE keep_until <= :now", {"now": now})

@@ -25,6 +25,7 @@ from gateway.errors import (
     ServerFault,
     UnprocessableRequest,
 )
+from gateway.limits import repeats
 from gateway.tokens import service
 from gateway.web.context import ACCESSOR, context_of
 
@@ -50,6 +51,8 @@ def answer(error: APIError, background: BackgroundTask | None = None) -> JSONRes
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, APIError):
         raise exc
+    if ACCESSOR in request.scope and repeats.begins_anew(request.scope):
+        await repeats.forget_unnamed(context_of(request).store, request.scope[ACCESSOR])
     # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
     return answer(exc, BackgroundTask(_note_refusal, request, exc, context_of(request).clock.now()))
 

@@ -200,6 +200,46 @@ async def test_first_copy_and_retry_at_once_make_one_video(desk: Desk) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
+async def test_a_loop_over_one_prompt_gets_every_video_although_some_are_refused_first(desk: Desk) -> None:
+    """A refused first attempt is followed by its own retries, not by the same request's accepted a moment before."""
+    bearer = await desk.bearer(tier="free")
+    made = [(await post(desk, {**bearer, **FIRST})).json()["id"] for _ in range(5)]
+    assert (await post(desk, {**bearer, **FIRST})).json()["error"]["code"] == "queued_jobs_exceeded"
+    assert (await post(desk, {**bearer, **RETRY})).json()["error"]["code"] == "queued_jobs_exceeded"
+    await desk.finished()
+    sixth = await post(desk, {**bearer, "x-stainless-retry-count": "2"})
+    assert sixth.status_code == 200
+    assert "idempotent-replayed" not in sixth.headers
+    await desk.finished()
+    for _ in range(60):
+        limited = await post(desk, {**bearer, **FIRST}, json={"prompt": ""})
+    assert limited.json()["error"]["code"] == "rate_limit_exceeded"
+    desk.clock.advance(1)
+    seventh = await post(desk, {**bearer, **RETRY})
+    assert len({*made, sixth.json()["id"], seventh.json()["id"]}) == 7
+
+
+async def test_a_refused_retry_does_not_lose_the_first_copy(desk: Desk) -> None:
+    bearer = await desk.bearer(tier="free")
+    first = (await post(desk, {**bearer, **FIRST})).json()["id"]
+    for _ in range(59):
+        await desk.http.get("/v1/models", headers=bearer)
+    assert (await post(desk, {**bearer, **RETRY})).status_code == 429
+    desk.clock.advance(1)
+    assert (await post(desk, {**bearer, "x-stainless-retry-count": "2"})).json()["id"] == first
+
+
+async def test_a_refusal_leaves_keys_and_other_tokens_alone(desk: Desk) -> None:
+    bearer, other = await desk.bearer(), await desk.bearer("tester-002")
+    keyed = {**bearer, "Idempotency-Key": "k"}
+    named = (await post(desk, keyed)).json()["id"]
+    theirs = (await post(desk, {**other, **FIRST})).json()["id"]
+    assert (await post(desk, {**bearer, **FIRST}, json={"prompt": ""})).status_code == 400
+    assert (await post(desk, {**bearer, "Idempotency-Key": "l", **FIRST}, json={"prompt": ""})).status_code == 400
+    assert (await post(desk, keyed)).json()["id"] == named
+    assert (await post(desk, {**other, **RETRY})).json()["id"] == theirs
+
+
 async def test_a_client_that_counts_nothing_leaves_no_row(desk: Desk) -> None:
     bearer = await desk.bearer()
     await post(desk, bearer)
