@@ -27,8 +27,10 @@ from fake_model.watermark import Watermark
 _FADE_SECONDS, _FADE_SHARE = 2.5, 0.6
 #: The same for a source whose last frame is not where its motion was said to be.
 _BRIDGE_SECONDS = 0.8
-#: Mean difference of luma, in levels, between a decoded frame and the drawing it was made from, at most.
-_SAME = 8.0
+#: The `difference` between a decoded frame and the drawing it was made from, at most.
+_SAME = 6.0
+#: Sides of its areas in pixels.
+_AREA = 12
 
 
 @dataclass(frozen=True)
@@ -182,14 +184,23 @@ class Tail:
         if not self._begin:
             return False
         self.autoencoder.render(self._begin - 1)
-        width, height = self._options.frame
-        mark = Watermark(self._options.watermark, width, height)
-        luma = slice(0, width * mark.top)
-        here = self.autoencoder.buffer[luma].astype(np.int16)
-        return float(np.abs(here - last[luma]).mean()) < _SAME
+        return difference(self.autoencoder.buffer, last, self._options) < _SAME
 
     def _frames(self, seconds: float) -> int:
         return max(1, min(round(seconds * self._options.fps), round(self._count * _FADE_SHARE)))
+
+
+def difference(one: Plane, other: Plane, options: Options) -> float:
+    """Mean difference in levels of two frames' areas above the mark, luma and chroma; noise and marks average out."""
+    width, height = options.frame
+    mark = Watermark(options.watermark, width, height)
+    total = 0.0
+    for first, second in zip(Planes.over(one, width, height), Planes.over(other, width, height), strict=True):
+        rows, columns = mark.top * first.shape[0] // height // _AREA, first.shape[1] // _AREA
+        whole = (slice(rows * _AREA), slice(columns * _AREA))
+        change = first[whole].astype(np.int16) - second[whole]
+        total += float(np.abs(change.reshape(rows, _AREA, columns, _AREA).mean(axis=(1, 3))).mean())
+    return total
 
 
 def _eased(done: int, whole: int) -> int:
