@@ -2,6 +2,7 @@
 
 import fake_model
 from fake_model import inputs
+from gateway.jobs import derive
 from gateway.videos import catalog
 
 
@@ -10,6 +11,10 @@ def test_the_api_and_the_model_take_the_same() -> None:
     assert set(catalog.MODELS) == set(fake_model.MODELS)
     assert set(catalog.STYLES) == set(fake_model.STYLES)
     assert catalog.MAX_SECONDS == inputs.MAX_SECONDS
+    assert catalog.MAX_MORE_SECONDS == inputs.MAX_MORE_SECONDS
+    assert derive.MAX_TOTAL_SECONDS == inputs.MAX_TOTAL_SECONDS
+    assert derive.MAX_BASES == inputs.MAX_BASES
+    assert set(catalog.UPLOAD_SIZES) <= set(catalog.SIZES)
     assert catalog.MAX_FPS == inputs.MAX_FPS
     assert catalog.MAX_PROMPT == inputs.MAX_PROMPT
     assert catalog.MAX_STEPS == inputs.MAX_STEPS

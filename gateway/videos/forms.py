@@ -21,9 +21,9 @@ def _one_of(value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _no_truth(value: Any) -> Any:
+def _no_truth(kind: str, value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004  pydantic reads ValueError
+        raise ValueError(f"must be a {kind}, not true or false")  # noqa: TRY004  pydantic reads ValueError
     return value
 
 
@@ -98,7 +98,8 @@ def _range(least: int, most: int) -> AfterValidator:
     return AfterValidator(partial(_within, least, most))
 
 
-_Number = BeforeValidator(_no_truth)
+_Whole = BeforeValidator(partial(_no_truth, "whole number"))
+_Real = BeforeValidator(partial(_no_truth, "number"))
 # JSON can spell text that UTF-8 cannot (RFC 8259, section 8.2), and no answer could repeat it.
 Text = Annotated[str, AfterValidator(_whole_text)]
 Prompt = Annotated[Text, AfterValidator(_prompt), _written(catalog.MAX_PROMPT)]
@@ -106,15 +107,15 @@ Name = Annotated[Text, AfterValidator(_name), _written(MAX_NAME)]
 ModelName = Annotated[str, AfterValidator(_model), _choice((*catalog.MODELS, *catalog.ALIASES))]
 Size = Annotated[str, AfterValidator(_size), _choice(catalog.SIZES)]
 Style = Annotated[str, AfterValidator(_style), _choice(catalog.STYLES)]
-Seconds = Annotated[int, _Number, _range(*catalog.SECONDS), _whole_numbers(*catalog.SECONDS)]
-MoreSeconds = Annotated[int, _Number, _range(*catalog.MORE_SECONDS), _whole_numbers(*catalog.MORE_SECONDS)]
-Fps = Annotated[int, _Number, _range(*catalog.FPS), _whole_numbers(*catalog.FPS)]
-Seed = Annotated[int, _Number, _range(0, catalog.MAX_SEED), _whole_numbers(0, catalog.MAX_SEED)]
-Steps = Annotated[int, _Number, _range(1, catalog.MAX_STEPS), _whole_numbers(1, catalog.MAX_STEPS)]
+Seconds = Annotated[int, _Whole, _range(*catalog.SECONDS), _whole_numbers(*catalog.SECONDS)]
+MoreSeconds = Annotated[int, _Whole, _range(*catalog.MORE_SECONDS), _whole_numbers(*catalog.MORE_SECONDS)]
+Fps = Annotated[int, _Whole, _range(*catalog.FPS), _whole_numbers(*catalog.FPS)]
+Seed = Annotated[int, _Whole, _range(0, catalog.MAX_SEED), _whole_numbers(0, catalog.MAX_SEED)]
+Steps = Annotated[int, _Whole, _range(1, catalog.MAX_STEPS), _whole_numbers(1, catalog.MAX_STEPS)]
 Guidance = Annotated[
-    float, _Number, Field(ge=0, le=catalog.MAX_GUIDANCE, allow_inf_nan=False), _real_numbers(catalog.MAX_GUIDANCE)
+    float, _Real, Field(ge=0, le=catalog.MAX_GUIDANCE, allow_inf_nan=False), _real_numbers(catalog.MAX_GUIDANCE)
 ]
-Strength = Annotated[float, _Number, Field(ge=0, le=1, allow_inf_nan=False), _real_numbers(1)]
+Strength = Annotated[float, _Real, Field(ge=0, le=1, allow_inf_nan=False), _real_numbers(1)]
 
 
 class Form(BaseModel):

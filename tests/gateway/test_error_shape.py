@@ -38,8 +38,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"prompt": "x", "seconds": True}, "seconds", "invalid_value", "whole number"),
     ({"prompt": "x", "model": "real-thing"}, "model", "invalid_value", "standard, turbo"),
     ({"prompt": "x", "style": "oil"}, "style", "invalid_value", "saltglass"),
-    ({"prompt": "x", "seed": -1}, "seed", "invalid_value", "greater than or equal to 0"),
-    ({"prompt": "x", "fps": 0}, "fps", "invalid_value", "greater than or equal to 1"),
+    ({"prompt": "x", "seed": -1}, "seed", "invalid_value", "0 to 4294967295"),
+    ({"prompt": "x", "fps": 0}, "fps", "invalid_value", "1 to 60"),
     ({"prompt": "x", "colour": "red"}, "colour", "unknown_parameter", "negative_prompt"),
 ]
 
