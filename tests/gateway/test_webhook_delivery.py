@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import OpenAI
+from standardwebhooks import Webhook
 
 from desk import START, Desk, DeskMaker, bearer_of
 from gateway.jobs import lifecycle
 from gateway.outbound import Resolver
-from gateway.store import deliveries
+from gateway.store import deliveries, open_sqlite
+from gateway.webhooks import signing
 from gateway.webhooks.delivery import Deliverer, Policy, asked_seconds, retry_delay
 from gateway.webhooks.sending import Sender
 from receiver import receiving
@@ -165,6 +171,17 @@ async def test_each_endpoint_of_the_owner_is_told_and_nobody_elses(desk: Desk) -
     first, second = receiver.calls
     assert first.event["id"] == second.event["id"]
     assert first.headers["webhook-id"] != second.headers["webhook-id"]
+
+
+@given(content=st.text(), id=st.text(alphabet="abcdef0123456789", min_size=1), now=st.integers(0, 2**33))
+def test_signatures_are_those_of_the_published_library(content: str, id: str, now: int) -> None:
+    secret = signing.mint()
+    theirs = Webhook(secret).sign(f"wh_{id}", datetime.fromtimestamp(now, UTC), content)
+    assert signing.headers([secret], f"wh_{id}", now + 0.9, content.encode()) == {
+        "webhook-id": f"wh_{id}",
+        "webhook-timestamp": str(now),
+        "webhook-signature": theirs,
+    }
 
 
 def test_the_schedule_doubles_with_jitter_and_is_bounded() -> None:
@@ -450,17 +467,50 @@ async def test_a_deleted_endpoints_deliveries_stop(desk: Desk) -> None:
 
 async def test_two_gateways_send_each_delivery_once(desk: Desk) -> None:
     headers = await desk.bearer()
+    other = open_sqlite(desk.settings.database_path)
     with receiving() as receiver:
         for number in range(10):
             await hook(desk, headers, receiver.url(f"/{number}"))
         for _ in range(3):
             await desk.create(headers)
             await desk.finished()
-        both = [deliverer(desk), deliverer(desk)]
+        both = [Deliverer(store, desk.clock, Sender("loopback", 5.0), Policy()) for store in (desk.store, other)]
         while sum(await asyncio.gather(*(one.sweep() for one in both))):
             await asyncio.gather(*(one.landed() for one in both))
         ids = [call.headers["webhook-id"] for call in receiver.calls]
+    await other.close()
     assert (len(ids), len(set(ids))) == (30, 30)
+
+
+async def test_a_running_deliverer_finds_work_by_itself_and_outlives_a_database_that_does_not_answer(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = await desk.bearer()
+    one = deliverer(desk)
+    running = asyncio.create_task(one.run(every=0.01))
+    with receiving() as receiver:
+        await hook(desk, headers, receiver.url())
+        locked = sqlite3.connect(desk.settings.database_path, isolation_level=None)
+        await desk.create(headers)
+        await desk.finished()
+        locked.execute("ALTER TABLE webhook_deliveries RENAME TO taken_away")
+        async with asyncio.timeout(20):
+            while "webhook_sweep_failed" not in caplog.text:
+                await asyncio.sleep(0.01)
+        locked.execute("ALTER TABLE taken_away RENAME TO webhook_deliveries")
+        locked.close()
+        async with asyncio.timeout(20):
+            while not await log(desk, state="delivered"):
+                await asyncio.sleep(0.01)
+        await desk.create(headers)
+        await desk.finished()
+        async with asyncio.timeout(20):
+            while len(await log(desk, state="delivered")) < 2:
+                await asyncio.sleep(0.01)
+        assert len(receiver.calls) in (2, 3)  # the first may have been under way when its row was taken away
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await one.close()
 
 
 async def test_what_a_gateway_held_when_it_was_ended_becomes_due_again(desk: Desk) -> None:
