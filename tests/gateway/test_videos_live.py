@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,33 @@ def test_thirty_slow_downloads_at_once_cost_no_memory(live: Live, client: httpx.
         assert len(whole.content) == 64 * MEBIBYTE
         grown = _high_water(gateway) - before
     assert grown < 48 * MEBIBYTE, f"{grown / MEBIBYTE:.0f} MiB"
+
+
+def test_uploads_do_not_starve_polls(tmp_path: Path) -> None:
+    upload = clip(tmp_path, size="1280x720", seconds=10, fps=30)
+    with live_gateway(tmp_path / "data", workers=0) as live, _client(live) as client:
+        gateway = next(child for child in live.supervisor.children if child.name == "gateway").process.pid
+        id = client.post("/v1/videos", json=SMALL).json()["id"]
+        client.post("/v1/videos/edits", data={"prompt": "x"}, files={"video": upload})  # what is loaded late is loaded
+        decoders: list[int] = []
+        waits: list[float] = []
+        with ThreadPoolExecutor(8) as pool:
+            edits = [
+                pool.submit(client.post, "/v1/videos/edits", data={"prompt": str(number)}, files={"video": upload})
+                for number in range(8)
+            ]
+            while not all(edit.done() for edit in edits):
+                decoders.append(_children(gateway))
+                waits.append(client.get(f"/v1/videos/{id}").elapsed.total_seconds())
+        assert [edit.result().status_code for edit in edits] == [200] * 8
+    assert 0 < max(decoders) <= 2
+    assert max(waits) < 2
+
+
+def _children(pid: int) -> int:
+    listed = subprocess.run(["ps", "-A", "-o", "ppid=,comm="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
+    return sum(int(parent) == pid and "ffmpeg" in name for parent, name in rows)
 
 
 def test_the_stills_come_with_the_clip(client: httpx.Client) -> None:
