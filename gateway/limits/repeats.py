@@ -86,7 +86,7 @@ def earlier_job(tx: Connection, accessor: str, attempt: Attempt, *, now: float) 
     made = idempotency.get(tx, accessor, attempt.key, now=now)
     if made is None:
         return None
-    if made.fingerprint != attempt.fingerprint:
+    if attempt.named and made.fingerprint != attempt.fingerprint:
         raise IdempotencyKeyReused(
             "This Idempotency-Key was used for another request within the last 24 hours. Send a new key with a new "
             "request, and the same key only with the very same one.",
@@ -98,8 +98,9 @@ def earlier_job(tx: Connection, accessor: str, attempt: Attempt, *, now: float) 
 
 def remember(tx: Connection, accessor: str, attempt: Attempt, job: str, *, now: float) -> None:
     """Notes which job this request made, in the transaction that makes it."""
-    keep = KEY_SECONDS if attempt.named else RETRY_SECONDS
-    idempotency.put(tx, idempotency.Made(accessor, attempt.key, attempt.fingerprint, job, now, now + keep))
+    # Where the caller names no key, the key is the fingerprint; a shorter row is a cheaper one.
+    kept_print, keep = (attempt.fingerprint, KEY_SECONDS) if attempt.named else ("", RETRY_SECONDS)
+    idempotency.put(tx, idempotency.Made(accessor, attempt.key, kept_print, job, now, now + keep))
 
 
 def begins_anew(scope: Mapping[str, Any]) -> bool:
