@@ -1,16 +1,21 @@
 """Requests a second on one core: a poll and a multipart create, each beside a bare FastAPI on the same server settings.
 
-    python benchmarks/hot_path.py            # 5 rounds of 4 s
-    python benchmarks/hot_path.py --quick    # 2 rounds of 2 s
+    python benchmarks/hot_path.py                       # 5 rounds of 4 s
+    python benchmarks/hot_path.py --quick               # 2 rounds of 2 s
+    python benchmarks/hot_path.py --peers ~/peers       # other mocks beside it, where npm has put them there:
+        npm install --prefix ~/peers @dwmkerr/mock-llm @mockoon/cli @stoplight/prism-cli
 
 The gateway checks the token in its database on every request, and a create is committed before it is answered. Server
-and load generator (wrk, 32 connections) have a core each; slices of the two servers alternate, and each ratio is of
-neighbouring slices. `GET queued` polls a video at the end of the line that the creates have made.
+and load generator (wrk, 32 connections) have a core each; slices of all servers alternate, and each ratio is of
+slices from the same round. `GET queued` polls a video at the end of the line that the creates have made. Prism and
+Mockoon run from the gateway's own OpenAPI document, mock-llm from two rules; none of them checks a token in a database
+or keeps a job.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import re
@@ -21,8 +26,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -52,14 +57,32 @@ async def post_hello(body: Hello):
 
 uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error", server_header=False)
 """
-FIELDS = {"model": "sora-2", "prompt": "a cat playing piano", "seconds": "4", "size": "1280x720"}
-JSON_LUA = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = '{"model":"sora-2","prompt":"a cat playing piano","seconds":"4","size":"1280x720"}'
+MOCK_LLM = """
+rules:
+  - {path: "/v1/videos/.*", method: GET, response: {status: 200, content: '{"id": "video_1", "status": "queued"}'}}
+  - {path: "/v1/videos$", method: POST, response: {status: 200, content: '{"id": "video_{{timestamp}}"}'}}
 """
+FIELDS = {"model": "sora-2", "prompt": "a cat playing piano", "seconds": "4", "size": "1280x720"}
 TARGETS = {"GET ended": 0.6, "GET queued": 0.6, "POST multipart": 0.4}
 P99_MS = 15.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk shall send: to which address, with which script, under which token."""
+
+    url: str
+    script: Path | None = None
+    token: str = ""
+
+
+@dataclass
+class Contender:
+    """A server that runs, and the loads that it is given."""
+
+    name: str
+    pid: int
+    loads: dict[str, Load] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,11 +96,21 @@ class Slice:
     per_cpu_second: float
 
 
+class Cores:
+    """A core for the server and one for the load, where the system can bind a process."""
+
+    def __init__(self) -> None:
+        bound = shutil.which("taskset") and (os.cpu_count() or 1) > 1
+        self.server = ["taskset", "-c", "0"] if bound else []
+        self.client = ["taskset", "-c", "1"] if bound else []
+
+
 @contextmanager
-def served(command: list[str], url: str, environment: dict[str, str], core: str | None) -> Iterator[int]:
-    """A server on one core, from its first good answer at `url` on: its process id."""
-    pinned = [*(["taskset", "-c", core] if core else []), *command]
-    process = subprocess.Popen(pinned, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+def served(command: list[str], url: str, environment: dict[str, str], cwd: Path | None = None) -> Iterator[int]:
+    """A server, from its first answer at `url` on: its process id."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -103,19 +136,16 @@ def cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(
-    url: str, pid: int, seconds: int, *, script: Path | None = None, token: str = "", core: str | None = None
-) -> Slice:
+def measure(load: Load, pid: int, seconds: int, cores: Cores) -> Slice:
     """One slice of load."""
-    command = [*(["taskset", "-c", core] if core else []), "wrk", "-t1", "-c32", f"-d{seconds}s", "--latency"]
-    command += ["-s", str(script)] if script else []
-    command += ["-H", f"Authorization: Bearer {token}"] if token else []
+    command = [*cores.client, "wrk", "-t1", "-c32", f"-d{seconds}s", "--latency"]
+    command += ["-s", str(load.script)] if load.script else []
+    command += ["-H", f"Authorization: Bearer {load.token}"] if load.token else []
     before = cpu_seconds(pid)
-    text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
+    text = subprocess.run([*command, load.url], capture_output=True, text=True, check=True).stdout
     used = cpu_seconds(pid) - before
-    total = re.search(r"(\d+) requests in", text)
+    rate, total = re.search(r"Requests/sec:\s+([\d.]+)", text), re.search(r"(\d+) requests in", text)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     if rate is None or p99 is None or total is None:
         raise SystemExit(f"wrk printed nothing to read:\n{text}")
@@ -123,78 +153,133 @@ def measure(
     return Slice(float(rate[1]), float(p99[1]) * unit, int(refused[1]) if refused else 0, int(total[1]) / used)
 
 
-def multipart_lua() -> str:
-    parts = [
+def scripts(folder: Path) -> tuple[Path, Path]:
+    """wrk's scripts for a create: as JSON and as a form."""
+    as_json, as_form = folder / "json.lua", folder / "form.lua"
+    as_json.write_text(
+        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+        f"wrk.body = '{json.dumps(FIELDS, separators=(',', ':'))}'\n"
+    )
+    parts = "".join(
         f'--XX\\r\\nContent-Disposition: form-data; name="{name}"\\r\\n\\r\\n{text}\\r\\n'
         for name, text in FIELDS.items()
-    ]
-    body = "".join(parts) + "--XX--\\r\\n"
-    return (
-        'wrk.method = "POST"\n'
-        'wrk.headers["Content-Type"] = "multipart/form-data; boundary=XX"\n'
-        f"wrk.body = '{body}'\n"
     )
+    as_form.write_text(
+        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=XX"\n'
+        f"wrk.body = '{parts}--XX--\\r\\n'\n"
+    )
+    return as_json, as_form
 
 
-def compare(rounds: int, seconds: int, folder: Path) -> dict[str, list[tuple[Slice, Slice]]]:
-    """Pairs of (ours, bare) for each operation."""
-    server, client = ("0", "1") if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else (None, None)
-    json_script, form_script = folder / "json.lua", folder / "form.lua"
-    json_script.write_text(JSON_LUA)
-    form_script.write_text(multipart_lua())
-    bare, ours = free_port(), free_port()
-    bare_url, base = f"http://127.0.0.1:{bare}/hello", f"http://127.0.0.1:{ours}"
+def start_bare(running: ExitStack, cores: Cores, as_json: Path) -> Contender:
+    """The floor."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/hello"
+    pid = running.enter_context(served([*cores.server, sys.executable, "-c", BARE, str(port)], url, {}))
+    gets = dict.fromkeys(("GET ended", "GET queued"), Load(url))
+    return Contender("bare FastAPI", pid, {**gets, "POST multipart": Load(url, as_json)})
+
+
+def start_gateway(running: ExitStack, cores: Cores, folder: Path, as_form: Path) -> tuple[Contender, httpx.Client]:
+    """The gateway, with a token and a video that has ended, and a client that carries the token."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
     environment = {"LEAKDRILL_DATA": str(folder / "data"), "LEAKDRILL_QUEUE_LIMIT": "10000000"}
-    gateway = [sys.executable, "-m", "gateway", "gateway", "--port", str(ours)]
-    found: dict[str, list[tuple[Slice, Slice]]] = {name: [] for name in TARGETS}
-    with (
-        served([sys.executable, "-c", BARE, str(bare)], bare_url, {}, server) as bare_pid,
-        served(gateway, f"{base}/readyz", environment, server) as own_pid,
-        httpx.Client(base_url=base, trust_env=False) as http,
-    ):
-        admin = {"Authorization": f"Bearer {(folder / 'data' / 'admin.token').read_text().strip()}"}
-        token = http.post("/control/tokens", json={"principal": "bench", "cohort": "bench"}, headers=admin).json()[
-            "token"
-        ]
-        bearer = {"Authorization": f"Bearer {token}"}
-        ended = http.post("/v1/videos", data=FIELDS, headers=bearer).json()["id"]
-        http.post(f"/v1/videos/{ended}/cancel", headers=bearer).raise_for_status()
-        for _ in range(rounds):
-            queued = http.post("/v1/videos", data=FIELDS, headers=bearer).json()["id"]
-            for name, video in (("GET ended", ended), ("GET queued", queued)):
-                floor = measure(bare_url, bare_pid, seconds, core=client)
-                found[name].append(
-                    (measure(f"{base}/v1/videos/{video}", own_pid, seconds, token=token, core=client), floor)
-                )
-            floor = measure(bare_url, bare_pid, seconds, script=json_script, core=client)
-            own = measure(f"{base}/v1/videos", own_pid, seconds, script=form_script, token=token, core=client)
-            found["POST multipart"].append((own, floor))
-        waiting = http.get("/status").json()["queue"]["waiting"]
-    print(f"{waiting} videos were waiting at the end")
+    command = [*cores.server, sys.executable, "-m", "gateway", "gateway", "--port", str(port)]
+    pid = running.enter_context(served(command, f"{base}/readyz", environment))
+    http = running.enter_context(httpx.Client(base_url=base, trust_env=False))
+    admin = {"Authorization": f"Bearer {(folder / 'data' / 'admin.token').read_text().strip()}"}
+    issued = http.post("/control/tokens", json={"principal": "bench", "cohort": "bench"}, headers=admin).json()
+    token = issued["token"]
+    http.headers["Authorization"] = f"Bearer {token}"
+    ended = http.post("/v1/videos", data=FIELDS).json()["id"]
+    http.post(f"/v1/videos/{ended}/cancel").raise_for_status()
+    loads = {
+        "GET ended": Load(f"{base}/v1/videos/{ended}", token=token),
+        "POST multipart": Load(f"{base}/v1/videos", as_form, token),
+    }
+    return Contender("leakdrill", pid, loads), http
+
+
+def start_peers(
+    running: ExitStack, cores: Cores, peers: Path, folder: Path, document: str, as_form: Path
+) -> list[Contender]:
+    """Other mocks, from what npm has put into `peers`."""
+    binaries = peers / "node_modules" / ".bin"
+    (folder / "openapi.json").write_text(document)
+    (folder / "mock-llm.yaml").write_text(MOCK_LLM)
+    found = []
+    for name, arguments in {
+        "mock-llm": ["mock-llm", "--config", "mock-llm.yaml"],
+        "prism": ["prism", "mock", "openapi.json", "-v", "silent", "-p", "PORT"],
+        "mockoon-cli": ["mockoon-cli", "start", "--data", "openapi.json", "--disable-log-to-file", "-p", "PORT"],
+    }.items():
+        if not (binaries / name).exists():
+            print(f"not measured: {name} is not in {binaries}")
+            continue
+        port = str(free_port())
+        command = [*cores.server, str(binaries / name), *[port if one == "PORT" else one for one in arguments[1:]]]
+        base = f"http://127.0.0.1:{port}/v1/videos"
+        pid = running.enter_context(served(command, base, {"PORT": port, "HOST": "127.0.0.1"}, folder))
+        get = Load(f"{base}/video_1", token="any")
+        loads = {"GET ended": get, "GET queued": get, "POST multipart": Load(base, as_form, "any")}
+        found.append(Contender(name, pid, loads))
     return found
+
+
+def compare(rounds: int, seconds: int, folder: Path, peers: Path | None) -> dict[tuple[str, str], list[Slice]]:
+    """Slices by (operation, contender), one a round."""
+    cores, (as_json, as_form) = Cores(), scripts(folder)
+    found: dict[tuple[str, str], list[Slice]] = {}
+    with ExitStack() as running:
+        bare = start_bare(running, cores, as_json)
+        own, http = start_gateway(running, cores, folder, as_form)
+        contenders = [bare, own]
+        if peers is not None:
+            contenders += start_peers(running, cores, peers, folder, http.get("/openapi.json").text, as_form)
+        for _ in range(rounds):
+            queued = http.post("/v1/videos", data=FIELDS).json()["id"]
+            own.loads["GET queued"] = Load(f"{http.base_url}/v1/videos/{queued}", token=own.loads["GET ended"].token)
+            for operation in TARGETS:
+                for one in contenders:
+                    found.setdefault((operation, one.name), []).append(
+                        measure(one.loads[operation], one.pid, seconds, cores)
+                    )
+        print(f"{http.get('/status').json()['queue']['waiting']} videos were waiting at the end")
+    return found
+
+
+def report(found: dict[tuple[str, str], list[Slice]]) -> None:
+    """Prints medians, and ratios to the bare server of the same round."""
+    heads = ("req/s", "x bare", "by CPU", "p99 ms", "refused")
+    print(f"{'':15} {'':13}" + "".join(f"{head:>9}" for head in heads))
+    for (operation, name), slices in found.items():
+        floor = found[operation, "bare FastAPI"]
+        ratio = statistics.median(one.rate / bare.rate for one, bare in zip(slices, floor, strict=True))
+        by_cpu = statistics.median(
+            one.per_cpu_second / bare.per_cpu_second for one, bare in zip(slices, floor, strict=True)
+        )
+        p99 = statistics.median(one.p99_ms for one in slices)
+        refused = sum(one.refused for one in slices)
+        line = f"{operation:15} {name:13}{statistics.median(one.rate for one in slices):9.0f}"
+        line += f"{ratio:9.2f}{by_cpu:9.2f}{p99:9.1f}{refused:9}"
+        if name == "leakdrill":
+            met = ratio >= TARGETS[operation] and p99 <= P99_MS and not refused
+            line += f"  target {TARGETS[operation]} and {P99_MS:.0f} ms: {'met' if met else 'MISSED'}"
+        print(line)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s")
-    quick = parser.parse_args().quick
+    parser.add_argument("--peers", type=Path, help="where npm has installed other mocks")
+    options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("not measured: wrk is not on this machine; install it with: apt-get install wrk, or brew install wrk")
         return
+    rounds, seconds = (2, 2) if options.quick else (5, 4)
     with tempfile.TemporaryDirectory() as name:
-        found = compare(2 if quick else 5, 2 if quick else 4, Path(name))
-    print(
-        f"{'':16} {'ours/s':>8} {'bare/s':>8} {'ratio':>6} {'by CPU':>7} {'target':>7} {'p99 ms':>7} {'bare':>6} {'refused':>8}"
-    )
-    for name, pairs in found.items():
-        rate, floor = (statistics.median(pair[side].rate for pair in pairs) for side in (0, 1))
-        ratio = statistics.median(own.rate / bare.rate for own, bare in pairs)
-        by_cpu = statistics.median(own.per_cpu_second / bare.per_cpu_second for own, bare in pairs)
-        p99, bare_p99 = (statistics.median(pair[side].p99_ms for pair in pairs) for side in (0, 1))
-        refused = sum(own.refused for own, _ in pairs)
-        verdict = "met" if ratio >= TARGETS[name] and p99 <= P99_MS and not refused else "MISSED"
-        figures = f"{rate:8.0f} {floor:8.0f} {ratio:6.2f} {by_cpu:7.2f} {TARGETS[name]:7.1f} {p99:7.1f} {bare_p99:6.1f} {refused:8}"
-        print(f"{name:16} {figures}  {verdict}")
+        report(compare(rounds, seconds, Path(name), options.peers.resolve() if options.peers else None))
 
 
 if __name__ == "__main__":
