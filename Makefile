@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Stamps carry a checksum of what was installed: a change of requirements installs again, a touched file does not.
 USE := $(VENV)/.use-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 DEV := $(VENV)/.dev-$(shell cat requirements-dev.txt pyproject.toml | cksum | cut -d' ' -f1)
-COMPILE = $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
@@ -33,8 +33,9 @@ bench: $(DEV) ## Measure, each figure beside its floor. ARGS="--quick"
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" $(ARGS) || exit 1; done
 
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
-	$(COMPILE) --upgrade --group pyproject.toml:dev -o requirements-dev.txt
-	$(COMPILE) --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) pyproject.toml --upgrade --group pyproject.toml:dev -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
 
 clean: ## Remove the virtual environment and what runs have left.
 	rm -rf $(VENV) .leakdrill .mypy_cache .pytest_cache .ruff_cache .hypothesis
