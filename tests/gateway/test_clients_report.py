@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import httpx
@@ -295,6 +296,28 @@ async def test_what_could_not_be_written_is_written_later(desk: Desk) -> None:
     await book.flush(desk.store)
     (finding,) = (await client_of(desk, issued))["findings"]
     assert (finding["finding"], finding["count"], finding["first_at"], finding["last_at"]) == ("retry_storm", 2, 1, 2)
+
+
+async def test_the_gathering_goes_on_after_the_store_failed(desk: Desk) -> None:
+    class Flaky:
+        failures = 1
+
+        async def write(self, work: Any, *, brief: bool = False) -> Any:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("The disk is full.")
+            return await desk.store.write(work)
+
+    issued, scope = await desk.issue(), {"method": "GET", "path": "/v1/models", "headers": []}
+    book, flaky = ClientBook(), Flaky()
+    for _ in range(10):
+        book.refused(issued["accessor"], NotFound("gone"), scope, 1.0)
+    gathering = asyncio.create_task(book.run(flaky, every=0.001))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        while await counts(desk, issued) != {"retry_storm": 1}:
+            await asyncio.sleep(0.001)
+    gathering.cancel()
+    assert flaky.failures == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from desk import START, Desk, bearer_of
+from gateway.errors import StoreUnavailable
 from gateway.limits import repeats
 from gateway.store import idempotency
 
@@ -298,6 +299,25 @@ async def test_old_rows_are_dropped(desk: Desk) -> None:
     assert await repeats.drop_old(desk.store, now=START + 599) == 0
     assert await repeats.drop_old(desk.store, now=START + 601) == 1
     assert await repeats.drop_old(desk.store, now=START + 24 * 3600 + 1) == 1
+
+
+async def test_the_upkeep_goes_on_after_the_store_failed(desk: Desk) -> None:
+    class Flaky:
+        failures = 1
+
+        async def write(self, work: Any, *, brief: bool = False) -> Any:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("The disk is full.")
+            return await desk.store.write(work)
+
+    await post(desk, {**await desk.bearer(), **FIRST})
+    desk.clock.advance(601)
+    upkeep = asyncio.create_task(repeats.run(Flaky(), desk.clock, every=0.001))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        while await desk.store.read(lambda tx: tx.fetch_one("SELECT 1 FROM idempotency")) is not None:
+            await asyncio.sleep(0.001)
+    upkeep.cancel()
 
 
 async def test_a_reset_forgets_the_keys(desk: Desk) -> None:
