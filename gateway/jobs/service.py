@@ -175,8 +175,8 @@ async def for_link(store: Store, id: str, *, now: float) -> Job:
 
 
 async def load(store: Store, line: Line, *, now: float) -> Load:
-    """How busy the queue is."""
-    return await store.read(lambda tx: line.load(tx, now))
+    """How busy the queue is, right now."""
+    return await store.read(lambda tx: line.load(tx, now, fresh=True))
 
 
 def _own(tx: Connection, token: Token, id: str) -> Job:
