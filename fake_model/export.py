@@ -80,7 +80,10 @@ def ffmpeg_command(settings: EncoderSettings, output: pathlib.Path, key_frame: i
 def mux_command(settings: EncoderSettings, output: pathlib.Path) -> list[str]:
     """Argument list for putting a bare H.264 stream from stdin into a fast-start MP4 as it is."""
     source = ["-f", "h264", "-framerate", str(settings.fps), "-i", "pipe:0", "-c", "copy"]
-    # As the muxer chooses for frames that it is given; for a stream without times it would take 1200000.
+    # A stream has no times, and those that ffmpeg gives it are now and then a tick too early: count the frames instead.
+    time = f"round(N/({settings.fps}*TB))"
+    source += ["-bsf:v", f"setts=pts={time}:dts={time}:duration=round(1/({settings.fps}*TB))"]
+    # As the muxer chooses for frames that it is given; for a stream it would take 1200000.
     source += ["-video_track_timescale", str(settings.fps * 512)]
     return [imageio_ffmpeg.get_ffmpeg_exe(), *_QUIET, *source, *_mp4(settings, output)]
 

@@ -39,7 +39,7 @@ class Source:
         seconds: length.
         num_frames: frames in the file.
         codec: ffmpeg's name of it, as h264.
-        steady: whether every frame is shown equally long, in the order of the file.
+        steady: whether every frame is shown equally long, to a tick of the file's clock, in the order of the file.
     """
 
     path: pathlib.Path
@@ -122,7 +122,7 @@ def _described(path: pathlib.Path, argument: str, listing: _Listing, picture: _L
         raise InvalidInput(argument, f"a clip of at most {MAX_TOTAL_SECONDS} s and {MAX_FRAMES} frames")
     if seconds <= 0 or (gaps <= 0).any():
         raise InvalidInput(argument, "a clip whose frames have times of their own")
-    steady = bool((gaps == usual).all() and (np.diff(listing.packets[:, 1]) > 0).all())
+    steady = bool((np.abs(gaps - usual) <= 1).all() and (np.diff(listing.packets[:, 1]) > 0).all())
     codec = listing.headers["codec_id"].strip()
     return Source(path, width, height, round(count / seconds, 3), round(seconds, 3), count, codec, steady)
 

@@ -90,8 +90,8 @@ def test_a_remix_keeps_the_layout_and_changes_the_light(render: Render, luma: An
 
 
 def edges_agree(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    slopes = [np.abs(np.diff(frame, axis=1)).ravel() for frame in (one, other)]
-    return float(np.corrcoef(*slopes)[0, 1])
+    slopes = np.stack([np.abs(np.diff(frame, axis=1)).ravel() for frame in (one, other)])
+    return float(np.corrcoef(slopes)[0, 1])
 
 
 @pytest.mark.parametrize("style", [None, "tin-lantern", "night-ink"])
