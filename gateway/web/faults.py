@@ -8,6 +8,8 @@ unfinished, and it is for that server to close.
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
 import socket
 import struct
 from collections.abc import Awaitable
@@ -17,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.errors import InvalidRequest
 from gateway.faults.failures import DEFAULT_BYTES_PER_SECOND
 from gateway.faults.service import DOWNLOAD, FaultDesk, Strike
 
@@ -27,12 +30,23 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which also tells the application its connection."""
+    """uvicorn's HTTP/1.1, which also tells the application its connection, and refuses with the envelope."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
         scope[TRANSPORT] = self.transport
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP reaches no application; it is refused in the same shape all the same."""
+        error = InvalidRequest(f"This is not a request of HTTP/1.1. {msg}", code="invalid_request")
+        body = json.dumps(error.body()).encode()
+        head = (
+            f"HTTP/1.1 {error.status} Bad Request\r\nx-request-id: req_{secrets.token_hex(8)}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
 
 class Downloads:

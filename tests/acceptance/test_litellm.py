@@ -24,7 +24,7 @@ def test_litellm_calls_every_video_function(request: pytest.FixtureRequest, tmp_
     folder = installed(
         request.config.cache,
         "litellm",
-        [HERE / "requirements.txt", HERE / "videos.py"],
+        [HERE / "requirements.txt"],
         [sys.executable, "-m", "venv", "."],
         [*PIP, "--require-hashes", "-r", "requirements.txt"],
     )
@@ -34,7 +34,7 @@ def test_litellm_calls_every_video_function(request: pytest.FixtureRequest, tmp_
     with live_gateway(tmp_path / "data") as live:
         arguments = [f"{live.url}/v1", live.issue()["token"], str(tmp_path / "first.png"), str(tmp_path / "clip.mp4")]
         ran = subprocess.run(
-            [str(folder / "bin" / "python"), str(folder / "videos.py"), *arguments],
+            [str(folder / "bin" / "python"), str(HERE / "videos.py"), *arguments],
             capture_output=True,
             text=True,
             timeout=180,
