@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 from desk import START, Desk, DeskMaker, bearer_of
 from gateway.jobs import lifecycle
 from gateway.outbound import Resolver
-from gateway.store import deliveries, open_sqlite
+from gateway.store import deliveries, open_sqlite, webhooks
 from gateway.webhooks import signing
 from gateway.webhooks.delivery import Deliverer, Policy, asked_seconds, retry_delay
 from gateway.webhooks.sending import Sender
@@ -351,6 +351,9 @@ async def test_both_secrets_sign_for_a_day_after_a_rotation_that_keeps_the_old(d
         assert await who_signs(old, new) == [False, True]
         newest = await rotate(keep=False)
         assert await who_signs(old, new, newest) == [False, False, True]
+        kept = await desk.store.read(lambda tx: webhooks.get(tx, first["id"]))
+        assert kept is not None
+        assert (kept.secret, kept.old_secret) == (newest, None)
 
 
 async def test_a_revocation_stops_what_waits_in_its_own_transaction(desk: Desk) -> None:
@@ -430,7 +433,7 @@ async def test_what_is_due_for_a_token_that_is_not_accepted_stops(desk: Desk, ho
         await deliver(desk)
         assert receiver.calls == []
         (row,) = await log(desk, state="stopped")
-        assert row["error"] == "The token is no longer accepted."
+        assert (row["attempts"], row["error"]) == (0, "The token is no longer accepted.")  # nobody was called
         retry = f"/control/webhooks/deliveries/{row['id']}/retry"
         assert (await desk.http.post(retry, headers=desk.admin)).status_code == 409
         assert len(await desk.events("webhook.stopped")) == 1
@@ -480,6 +483,21 @@ async def test_two_gateways_send_each_delivery_once(desk: Desk) -> None:
         ids = [call.headers["webhook-id"] for call in receiver.calls]
     await other.close()
     assert (len(ids), len(set(ids))) == (30, 30)
+
+
+async def test_an_attempt_is_claimed_once_and_not_before_it_is_due(desk: Desk) -> None:
+    issued = await desk.issue()
+    await _flood(desk, "whep_a", issued["accessor"], "video_x", 1)
+
+    def claims(tx: Any) -> list[bool]:
+        (read,) = deliveries.due(tx, START)
+        first = deliveries.claim(tx, read, now=START, until=START + 15)
+        assert first is not None
+        again = deliveries.claim(tx, read, now=START, until=START + 15)
+        early = deliveries.claim(tx, first, now=START + 14, until=START + 30)
+        return [again is None, early is None, deliveries.claim(tx, first, now=START + 15, until=START + 30) is not None]
+
+    assert await desk.store.write(claims) == [True, True, True]
 
 
 async def test_a_running_deliverer_finds_work_by_itself_and_outlives_a_database_that_does_not_answer(
