@@ -1,8 +1,10 @@
 import asyncio
+import io
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from desk import START, Desk, bearer_of
 from gateway.errors import StoreUnavailable
@@ -287,6 +289,25 @@ async def test_an_upload_is_told_by_its_content(tmp_path: Any) -> None:
     assert prints[0] == prints[1]
     assert repeats.fingerprint("POST /v1/videos/edits", {"prompt": "p"}, {"video": three}) != prints[0]
     assert repeats.fingerprint("POST /v1/videos/edits", {"prompt": "p"}, {}) != prints[0]
+
+
+def picture(colour: str) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (1280, 720), colour).save(made, "PNG")
+    return made.getvalue()
+
+
+async def test_an_upload_sent_again_is_kept_once(desk: Desk) -> None:
+    bearer = await desk.bearer()
+    form = {"prompt": (None, "a dog"), "size": (None, "1280x720")}
+    red, blue = ({**form, "input_reference": ("a.png", picture(colour), "image/png")} for colour in ("red", "blue"))
+    keyed = {**bearer, "Idempotency-Key": "k"}
+    answers = await asyncio.gather(*(post(desk, keyed, files=red) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert (await post(desk, keyed, files=red)).json()["id"] == answers[0].json()["id"]
+    assert (await post(desk, keyed, files=blue)).status_code == 409
+    assert len(list((desk.settings.data / "inputs").iterdir())) == 1
 
 
 # upkeep
