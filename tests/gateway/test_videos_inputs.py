@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -134,6 +138,72 @@ async def test_bad_urls_are_refused_by_name(desk: Desk, url: str, code: str) -> 
     answer = await desk.http.post("/v1/videos", json=body, headers=await desk.bearer())
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert str(answer.json()["error"]["param"]).startswith("input_reference")
+    assert left(desk) == []
+
+
+class Gallery(BaseHTTPRequestHandler):
+    """Serves pictures, a page, and a way around."""
+
+    answers: ClassVar[dict[str, tuple[int, bytes]]] = {
+        "/good.png": (200, picture()),
+        "/page": (200, b"<html>"),
+        "/small.png": (200, picture(64, 64)),
+        "/gone": (404, b""),
+        "/endless": (200, bytes(20_000_001)),
+        "/around": (302, b""),
+    }
+
+    def do_GET(self) -> None:
+        status, content = self.answers[self.path]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if status == 302:
+            self.send_header("Location", "/good.png")
+        self.end_headers()
+        with suppress(ConnectionError):  # a reader that has had enough hangs up
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def gallery() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gallery) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_picture_is_fetched_where_that_is_allowed(make_desk: DeskMaker, gallery: str) -> None:
+    desk = await make_desk(allow_private_targets="loopback")
+    body = {**SIZE, "input_reference": {"image_url": f"{gallery}/good.png"}}
+    answer = await desk.http.post("/v1/videos", json=body, headers=await desk.bearer())
+    assert answer.status_code == 200, answer.text
+    job = await desk.claimed()
+    assert left(desk) == [job.request.input]
+    assert (desk.settings.inputs / left(desk)[0]).read_bytes() == picture()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/page", "invalid_image"),
+        ("/small.png", "invalid_image"),
+        ("/gone", "url_unreachable"),
+        ("/endless", "url_unreachable"),
+        ("/around", "url_unreachable"),
+    ],
+)
+async def test_a_fetched_file_is_looked_at_like_any_other(
+    make_desk: DeskMaker, gallery: str, path: str, code: str
+) -> None:
+    desk = await make_desk(allow_private_targets="loopback")
+    body = {**SIZE, "input_reference": {"image_url": gallery + path}}
+    answer = await desk.http.post("/v1/videos", json=body, headers=await desk.bearer())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert left(desk) == []
 
 
