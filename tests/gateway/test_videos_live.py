@@ -113,6 +113,21 @@ def test_uploads_do_not_starve_polls(tmp_path: Path) -> None:
     assert max(waits) < 2
 
 
+def test_an_upload_that_breaks_off_leaves_nothing(live: Live, client: httpx.Client) -> None:
+    target = urlsplit(live.url)
+    head = (
+        f"POST /v1/videos/edits HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Length: 9000000\r\n"
+        f"Authorization: {client.headers['authorization']}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="video"; filename="v.mp4"\r\n\r\n'
+    ).encode()
+    inputs = live.supervisor.settings.inputs
+    with socket.create_connection((target.hostname or "", target.port or 80), timeout=20) as caller:
+        caller.sendall(head + bytes(200_000))
+        eventually(lambda: list(inputs.glob("incoming-*")))
+    eventually(lambda: not list(inputs.iterdir()))
+    assert client.get("/v1/videos").status_code == 200
+
+
 def _children(pid: int) -> int:
     listed = subprocess.run(["ps", "-A", "-o", "ppid=,comm="], capture_output=True, text=True, check=True)
     rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
