@@ -6,6 +6,7 @@ protocol, references to other files are off, and decoders, picture size, memory 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import select
@@ -79,8 +80,15 @@ def demuxer_of(path: pathlib.Path, argument: str) -> str:
 
 
 def input_options(path: pathlib.Path, demuxer: str, start: float = 0.0) -> list[str]:
-    """ffmpeg's words for reading the first video stream of a stranger's file, from `start` seconds on."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "fatal", "-nostdin", "-y"]
+    """ffmpeg's words for reading the first video stream of a stranger's file, from `start` seconds on.
+
+    Raises:
+        EncoderError: there is no ffmpeg.
+    """
+    try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "fatal", "-nostdin", "-y"]
+    except RuntimeError as exc:  # imageio-ffmpeg finds none
+        raise EncoderError(f"ffmpeg could not be started: {exc}") from exc
     command += ["-max_alloc", str(_MEMORY_BYTES // 4), "-protocol_whitelist", "file", "-f", demuxer]
     if demuxer == "mov":
         command += ["-enable_drefs", "0", "-use_absolute_path", "0"]
@@ -102,7 +110,6 @@ def start_process(command: list[str]) -> subprocess.Popen[bytes]:
     except OSError as exc:
         raise EncoderError(f"ffmpeg could not be started: {exc}") from exc
     if sys.platform == "linux":
-        import contextlib
         import resource
 
         # It may be gone already.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -187,6 +188,14 @@ def test_a_decoder_that_cannot_start_is_reported(
     edit: Edit, foreign: Foreign, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = foreign(size="480x480")
+
+    def nowhere() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", nowhere)
+        with pytest.raises(EncoderError, match="could not be started: No ffmpeg"):
+            edit(source=source)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nothing"))
     with pytest.raises(EncoderError, match="could not be started"):
         edit(source=source)
