@@ -24,6 +24,8 @@ async def test_status_is_public_and_holds_no_secret(desk: Desk) -> None:
         "broadcast": None,
         "defects": [],
         "consistency": "strict",
+        "faults": [],
+        "profile": None,
         "server_time": desk.clock.now(),
         "version": "0.1.0",
     }

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from desk import Desk, bearer_of
@@ -22,48 +24,23 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(desk: Desk) -> None:
     assert issued["accessor"].encode() in kept
 
 
-@pytest.mark.parametrize(
-    ("path", "method"),
-    [
-        ("/control/tokens", "POST"),
-        ("/control/tokens", "GET"),
-        ("/control/tokens/tok_1", "GET"),
-        ("/control/tokens/tok_1", "PATCH"),
-        ("/control/clients", "GET"),
-        ("/control/clients/tok_1", "GET"),
-        ("/control/revocations", "POST"),
-        ("/control/revocations", "GET"),
-        ("/control/revocations/rev_1", "GET"),
-        ("/control/revocations/preview", "POST"),
-        ("/control/events", "GET"),
-        ("/control/events/stream", "GET"),
-        ("/control/state", "GET"),
-        ("/control/state", "PATCH"),
-        ("/control/clock", "PUT"),
-        ("/control/clock", "DELETE"),
-        ("/control/broadcast", "PUT"),
-        ("/control/reset", "POST"),
-        ("/control/trace", "POST"),
-        ("/oauth/introspect", "POST"),
-    ],
-)
-async def test_control_is_for_the_admin_alone(desk: Desk, path: str, method: str) -> None:
-    for headers in [{}, {"Authorization": "Bearer nonsense"}, await desk.bearer()]:
-        answer = await desk.http.request(method, path, headers=headers)
-        assert answer.status_code == 401, (path, headers)
-        assert answer.json()["error"]["code"] == "invalid_api_key"
-        assert "admin.token" in answer.json()["error"]["message"]
-
-
-async def test_every_control_route_is_in_the_list_above(desk: Desk) -> None:
+async def test_control_is_for_the_admin_alone(desk: Desk) -> None:
     document = (await desk.http.get("/openapi.json")).json()
-    routes = {(path, verb.upper()) for path, verbs in document["paths"].items() for verb in verbs}
-    marks = test_control_is_for_the_admin_alone.pytestmark  # type: ignore[attr-defined]
-    listed = {
-        (path.replace("tok_1", "{accessor}").replace("rev_1", "{revocation_id}"), verb)
-        for path, verb in marks[0].args[1]
-    }
-    assert {route for route in routes if route[0].startswith("/control") or route[0] == "/oauth/introspect"} == listed
+    routes = [
+        (re.sub(r"{\w+}", "tok_1", path), verb.upper())
+        for path, verbs in document["paths"].items()
+        for verb in verbs
+        if path.startswith("/control") or path == "/oauth/introspect"
+    ]
+    assert len(routes) >= 30
+    assert {("/control/tokens", "POST"), ("/control/revocations", "POST"), ("/control/reset", "POST")} <= set(routes)
+    tester = await desk.bearer()
+    for path, method in routes:
+        for headers in [{}, {"Authorization": "Bearer nonsense"}, tester]:
+            answer = await desk.http.request(method, path, headers=headers)
+            assert answer.status_code == 401, (path, method, headers)
+            assert answer.json()["error"]["code"] == "invalid_api_key"
+            assert "admin.token" in answer.json()["error"]["message"]
 
 
 async def test_unknown_truncated_miswritten_expired_suspended_and_revoked_look_alike(desk: Desk) -> None:
