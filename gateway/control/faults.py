@@ -26,7 +26,7 @@ class SetFault(Body):
     """A rule. `rate` is the share of requests that are struck, `next` strikes that many and ends; neither strikes all.
     `accessor`, `principal` or `cohort` says whose requests; none of them means everybody's."""
 
-    failure: str = Field(max_length=80)
+    failure: str = Field(max_length=80, json_schema_extra={"enum": list(FAILURES)})
     surface: Annotated[list[Surface], BeforeValidator(_listed)] = Field([], max_length=9)
     rate: float | None = Field(None, ge=0, le=1)
     next: int | None = Field(None, ge=1, le=1_000_000)

@@ -18,7 +18,7 @@ class SetProfile(Body):
     """`speed` divides every simulated time: 60 s hold a slot for 6 s at 10. `for_seconds` puts the present profile back
     by itself; without it the new one stays."""
 
-    name: str = Field(max_length=80)
+    name: str = Field(max_length=80, examples=["instant"])
     speed: float = Field(1.0, ge=0.001, le=100_000, allow_inf_nan=False)
     seed: int = Field(1, ge=0, lt=2**31)
     for_seconds: float | None = Field(None, gt=0, le=7 * 86_400)
