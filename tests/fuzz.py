@@ -37,6 +37,7 @@ JUDGED_BY_MEANING = [
     "POST /v1/videos/extensions",
     "POST /v1/webhook_endpoints",  # that the address may be called
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}",
+    "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test",  # that the receiver answers
     "PUT /control/profile",  # that there is such a profile
 ]
 # A tier is one of a file's, which the schema does not repeat.

@@ -31,7 +31,8 @@ router = APIRouter(tags=["webhooks"])
 
 
 def _takes(form: type[Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}}
+    schema = form.model_json_schema()
+    return {"requestBody": {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}}
 
 
 @router.post("/v1/webhook_endpoints", openapi_extra=_takes(CreateEndpoint))
@@ -95,9 +96,8 @@ async def rotate_secret(
 ) -> WebhookEndpointWithSecret:
     """A new secret; the old one signs for another 24 hours if asked."""
     form = checked(RotateSecret, await _values(request, ctx))
-    endpoint = await service.rotate(
-        ctx.store, token, webhook_endpoint_id, keep_old=form.keep_old_secret_active_for_24_hours, clock=ctx.clock
-    )
+    keep_old = bool(form.keep_old_secret_active_for_24_hours)
+    endpoint = await service.rotate(ctx.store, token, webhook_endpoint_id, keep_old=keep_old, clock=ctx.clock)
     return WebhookEndpointWithSecret.of(endpoint)
 
 

@@ -43,9 +43,9 @@ class UpdateEndpoint(Form):
 
 
 class RotateSecret(Form):
-    """Without the flag the old secret is gone at once."""
+    """Without the flag the old secret is gone at once. null counts as absent, as in every body."""
 
-    keep_old_secret_active_for_24_hours: bool = False
+    keep_old_secret_active_for_24_hours: bool | None = None
 
 
 class TestEndpoint(Form):
