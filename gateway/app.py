@@ -15,7 +15,9 @@ from gateway.clock import Clock
 from gateway.control import clients as control_clients
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
+from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
+from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
@@ -30,6 +32,8 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
 from gateway.oauth import endpoints as oauth
+from gateway.oauth import minting
+from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
@@ -75,9 +79,12 @@ ROUTERS = (
     shares.router,
     hooks.router,
     oauth.router,
+    minting.router,
     control_state.public,
     control_state.router,
     control_tokens.router,
+    control_revocations.router,
+    control_mint.router,
     control_clients.router,
     control_profile.router,
     control_faults.router,
@@ -98,9 +105,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
-    context = Context(
-        settings, store, clock, keys, UsageBook(), Line(settings.estimate_seconds), faults, limits, clients, inputs
-    )
+    line, transfers = Line(settings.estimate_seconds), Transfers(store, clock)
+    context = Context(settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers)
     deliverer = _deliverer(settings, store, clock)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise

@@ -17,6 +17,8 @@ class EventKind(StrEnum):
     GATEWAY_STARTED = "gateway.started"
     TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_STATE_CHANGED = "token.state_changed"  # noqa: S105
+    MINT_FROZEN = "mint.frozen"
+    MINT_THAWED = "mint.thawed"
     JOB_QUEUED = "job.queued"
     JOB_STARTED = "job.started"
     JOB_PROGRESSED = "job.progressed"
@@ -30,6 +32,8 @@ class EventKind(StrEnum):
     LINK_SIGNED = "link.signed"
     REQUEST_REFUSED = "request.refused"
     REVOCATION_APPLIED = "revocation.applied"
+    TRANSFER_CUT = "transfer.cut"
+    TRANSFER_FINISHED = "transfer.finished"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_UPDATED = "webhook.updated"
     WEBHOOK_ROTATED = "webhook.secret_rotated"

@@ -43,7 +43,7 @@ def tokens() -> None:
 @tokens.command()
 @click.option("--principal", required=True, help="Whose token it is.")
 @click.option("--cohort", required=True, help="The group it belongs to.")
-@click.option("--scope", "scopes", multiple=True, help="videos:read or videos:write; both unless given.")
+@click.option("--scope", "scopes", multiple=True, help="videos:read, videos:write (both unless given), tokens:mint.")
 @click.option("--label", "labels", multiple=True, help="Free labels.")
 @click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
 @click.option("--tier", help="Its limits: standard (unless given), free, partner, unlimited.")
@@ -114,8 +114,15 @@ def show(accessor: str, target: str | None, data: Path | None, admin_token: str 
 @click.argument("accessor", required=False)
 @click.option("--cohort", help="Revoke a whole cohort.")
 @click.option("--principal", help="Revoke all tokens of one principal.")
+@click.option("--label", help="Revoke all tokens with this label.")
+@click.option("--fingerprint", help="Revoke the token whose SHA-256 this is.")
 @click.option("--token-file", type=click.File(), help="Revoke the token in this file (- for standard input).")
 @click.option("--all", "everyone", is_flag=True, help="Revoke every token; asks once more.")
+@click.option("--queued", type=click.Choice(["cancel", "keep"]), help="Its waiting jobs: cancelled unless given.")
+@click.option(
+    "--running", type=click.Choice(["cancel", "finish_withhold", "finish"]), help="Its renders: cancelled unless given."
+)
+@click.option("--transfers", type=click.Choice(["cut", "finish"]), help="Its open downloads: cut unless given.")
 @click.option("--reason", default="revoked from the shell", show_default=True, help="For the record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reach
@@ -123,8 +130,13 @@ def revoke(
     accessor: str | None,
     cohort: str | None,
     principal: str | None,
+    label: str | None,
+    fingerprint: str | None,
     token_file: Any,
     everyone: bool,
+    queued: str | None,
+    running: str | None,
+    transfers: str | None,
     reason: str,
     yes: bool,
     target: str | None,
@@ -132,20 +144,27 @@ def revoke(
     admin_token: str | None,
     as_json: bool,
 ) -> None:
-    """Revoke a token by its accessor, or a whole selection. There is no way back."""
+    """Revoke a token by its accessor, or a whole selection, and all they minted. There is no way back."""
     chosen: dict[str, Any] = {"accessor": accessor, "cohort": cohort, "principal": principal}
+    chosen |= {"label": label, "fingerprint": fingerprint}
     if token_file is not None:
         chosen["token"] = token_file.read().strip()
     if everyone:
         chosen["all"] = True
     selector = {name: value for name, value in chosen.items() if value is not None}
     if len(selector) != 1:
-        raise click.UsageError("name exactly one of ACCESSOR, --cohort, --principal, --token-file, --all")
+        raise click.UsageError(
+            "name exactly one of ACCESSOR, --cohort, --principal, --label, --fingerprint, --token-file, --all"
+        )
+    policy = {"queued": queued, "running": running, "transfers": transfers}
+    in_flight = {name: value for name, value in policy.items() if value is not None}
     with open_target(target, data, admin_token) as control:
         if everyone and not yes:
             seen = control.post("/control/revocations/preview", {"selector": selector})
             click.confirm(f"Revoke all {seen['tokens']} tokens and stop their jobs?", abort=True)
-        body = {"selector": selector, "reason": reason, **({"confirm": "all"} if everyone else {})}
+        body = {"selector": selector, "reason": reason, "in_flight": in_flight}
+        if everyone:
+            body["confirm"] = "all"
         done = control.post("/control/revocations", body)
     if as_json:
         click.echo(json.dumps(done))

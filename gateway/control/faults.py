@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, Field
 
-from gateway.control.schemas import Body, Name
 from gateway.faults.failures import FAILURES, Options
 from gateway.faults.rules import Rule, Wanted
 from gateway.web.auth import Admin
 from gateway.web.context import Ctx
+from gateway.web.schemas import Body, Name
 
 router = APIRouter(prefix="/control", tags=["control"])
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from gateway.control.schemas import Body
 from gateway.faults import latency
 from gateway.faults.latency import Latency
 from gateway.web.auth import Admin
 from gateway.web.context import Context, Ctx
+from gateway.web.schemas import Body
 
 router = APIRouter(prefix="/control", tags=["control"])
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from gateway.control.schemas import Body
 from gateway.shares import Shared, ShareState, service
 from gateway.web.auth import Admin
 from gateway.web.context import Ctx
+from gateway.web.schemas import Body
 
 router = APIRouter(prefix="/control/shares", tags=["control"])
 

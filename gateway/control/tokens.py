@@ -1,34 +1,44 @@
-"""`/control/tokens` and `/control/revocations`."""
+"""`/control/tokens`: issue, list, show, move on the ladder."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
 
-from gateway.control.schemas import (
-    ApplyRevocation,
-    IssuedToken,
-    IssueToken,
-    Item,
-    JobCounts,
-    MoveToken,
-    PreviewAnswer,
-    PreviewRevocation,
-    RevocationAnswer,
-    RevocationPage,
-    TokenInfo,
-    TokenPage,
-)
-from gateway.revocations import service as revocation_service
 from gateway.tokens import TokenFilter, TokenState, service
 from gateway.tokens.service import NewToken
 from gateway.web.auth import Admin
 from gateway.web.context import Ctx
+from gateway.web.schemas import Body, IssuedToken, Name, Scope, TokenInfo
 
 router = APIRouter(prefix="/control", tags=["control"])
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
+
+
+class IssueToken(Body):
+    """`expires_in` is seconds; without it the token does not expire. `tier` is one of the tiers' file."""
+
+    principal: Name
+    cohort: Name
+    scopes: list[Scope] = Field(["videos:read", "videos:write"], min_length=1)
+    labels: list[Name] = Field([], max_length=20)
+    expires_in: float | None = Field(None, gt=0, le=10 * 365 * 86_400)
+    tier: str = "standard"
+
+
+class TokenPage(BaseModel):
+    """Tokens, oldest first."""
+
+    data: list[TokenInfo]
+
+
+class MoveToken(Body):
+    """Where on the ladder the token goes."""
+
+    state: Literal["active", "quarantined", "suspended"]
 
 
 @router.post("/tokens", status_code=201)
@@ -71,43 +81,3 @@ async def move(accessor: str, body: MoveToken, ctx: Ctx, actor: Admin) -> TokenI
     now = ctx.clock.now()
     token = await service.change_state(ctx.store, accessor, TokenState(body.state), now=now, actor=actor)
     return TokenInfo.of(token, now)
-
-
-@router.post("/revocations/preview")
-async def preview(body: PreviewRevocation, ctx: Ctx, actor: Admin) -> PreviewAnswer:
-    """What a revocation would take, without taking it."""
-    found = await revocation_service.preview(ctx.store, ctx.keys.tokens, body.selector.selector(), now=ctx.clock.now())
-    return PreviewAnswer(
-        tokens=len(found.tokens),
-        jobs=JobCounts(queued=found.jobs_queued, running=found.jobs_running),
-        bystanders=found.bystanders,
-        items=[Item(accessor=one.accessor, principal=one.principal, cohort=one.cohort) for one in found.tokens],
-    )
-
-
-@router.post("/revocations")
-async def revoke(body: ApplyRevocation, ctx: Ctx, actor: Admin) -> RevocationAnswer:
-    """Revokes. When this has answered, no request that starts afterwards is accepted."""
-    revocation = await revocation_service.apply(
-        ctx.store,
-        ctx.keys.tokens,
-        body.selector.selector(),
-        reason=body.reason,
-        actor=actor,
-        clock=ctx.clock,
-        confirmed=body.confirm == "all",
-    )
-    return RevocationAnswer.of(revocation)
-
-
-@router.get("/revocations")
-async def list_revocations(ctx: Ctx, actor: Admin, limit: Limit = 100) -> RevocationPage:
-    """The newest first."""
-    found = await revocation_service.newest(ctx.store, limit)
-    return RevocationPage(data=[RevocationAnswer.of(one) for one in found])
-
-
-@router.get("/revocations/{revocation_id}")
-async def show_revocation(revocation_id: str, ctx: Ctx, actor: Admin) -> RevocationAnswer:
-    """One revocation."""
-    return RevocationAnswer.of(await revocation_service.show(ctx.store, revocation_id))

@@ -97,6 +97,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         exercise.set_broadcast(tx, None)
         exercise.set_clock(tx, None)
         exercise.set_profile(tx, None)
+        exercise.set_mint_freeze(tx, None)
         faults.delete_all(tx)
         events.append(tx, EventKind.RESET, at=now, actor=actor, data=gone)
 

@@ -158,9 +158,8 @@ class FaultDesk:
         return [Rule.of(row) for row in rows]
 
     async def still_accepted(self, accessor: str) -> bool:
-        """Whether this token is accepted at this moment: what lasts longer because of a fault must ask again."""
-        token = await self._store.read(lambda tx: tokens.by_accessor(tx, accessor))
-        return token is not None and token.accepted(self._clock.now())
+        """Whether a transfer with this token may go on: what lasts longer because of a fault must ask again."""
+        return await self._store.read(lambda tx: tokens.may_transfer(tx, accessor, self._clock.now()))
 
     def forget(self) -> None:
         """Reads the rules anew before the next request is judged."""

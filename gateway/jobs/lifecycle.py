@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, jobs, workers
+from gateway.store import Connection, Store, events, jobs, taking, workers
 from gateway.store.jobs import Job, JobStatus
 from gateway.webhooks import queueing
 
+WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
 WORKER_LOST = "Every worker that tried to render this video fell silent."
 
 
@@ -101,15 +102,23 @@ async def complete(
     keep_seconds: float,
     next_tick: int | None = None,
 ) -> bool:
-    """Publishes the clip. False where the job was taken away meanwhile: the output must then be discarded."""
+    """Publishes the clip. False where the job was taken away meanwhile, or a revocation lets it end but withholds what
+    it made: the output must then be discarded."""
 
     def work(tx: Connection) -> bool:
+        spared = taking.spared(tx, job.id)
+        if spared == "withhold":
+            if jobs.fail(tx, job.id, code="access_revoked", message=WITHHELD, now=now, attempt=job.attempt):
+                data = {"code": "access_revoked", "message": WITHHELD, "withheld": True}
+                _append(tx, EventKind.JOB_FAILED, job, worker, now, data)
+            return False
         expires_at = now + keep_seconds
         done = jobs.complete(
             tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=expires_at, next_tick=next_tick
         )
         if done:
             _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
+        if done and spared is None:
             queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
         return done
 

@@ -1,55 +1,73 @@
 """Preview and apply.
 
 Applying is one transaction over tokens, jobs and the event list. When it has committed, no later request passes the
-bearer check, no queued job of those tokens exists, and a worker that still renders one can no longer finish it.
+bearer check. Unless `InFlight` says otherwise, no queued job of those tokens exists then, a worker that still renders
+one can no longer finish it, and open transfers end within the next look at their tokens.
+
+Whatever the tokens minted goes with them. The row of each is read again before the transaction ends, so that the answer
+says what is there and not what was asked for.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
 from gateway.events import EventKind
-from gateway.store import Connection, Store, deliveries, events, exercise, jobs, revocations, tokens
+from gateway.store import Connection, Store, deliveries, events, exercise, revocations, taking, tokens
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
-from gateway.store.revocations import Revocation, RevokedItem
+from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
+from gateway.store.taking import Hanging
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
 
 STOPPED = "Access was revoked before this video was finished."
 UNSENT = "Access was revoked before this was delivered."
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Selector:
-    """Whose access ends. Exactly one field is given.
+    """Whose access ends, and that of all they minted. Exactly one field is given.
 
-    `token` is the secret itself, `issued_before` Unix seconds, `everyone` all tokens.
+    `token` is the secret itself, `fingerprint` its SHA-256 as 64 hexadecimal digits, with or without `sha256:` before
+    them; `issued_before` Unix seconds, `everyone` all tokens.
     """
 
     token: str | None = None
     accessor: str | None = None
     principal: str | None = None
     cohort: str | None = None
+    label: str | None = None
+    fingerprint: str | None = None
     issued_before: float | None = None
     everyone: bool = False
 
     def which(self, key: bytes) -> TokenFilter:
-        """The same as a filter over rows; raises InvalidRequest for a malformed secret."""
+        """The same as a filter over rows; raises InvalidRequest for a malformed secret or fingerprint."""
         if self.token is not None and not secrets_format.well_formed(self.token):
             raise InvalidRequest(
                 "selector.token is not a token: it must be ldk_ and 36 characters whose checksum holds.",
                 param="selector.token",
+            )
+        printed = None if self.fingerprint is None else self.fingerprint.lower().removeprefix("sha256:")
+        if printed is not None and FINGERPRINT.fullmatch(printed) is None:
+            raise InvalidRequest(
+                "selector.fingerprint is no SHA-256: send 64 hexadecimal digits of the whole token's digest.",
+                param="selector.fingerprint",
             )
         return TokenFilter(
             secret_hash=None if self.token is None else secrets_format.keyed_hash(key, self.token),
             accessor=self.accessor,
             principal=self.principal,
             cohort=self.cohort,
+            label=self.label,
+            fingerprint=printed,
             issued_before=self.issued_before,
         )
 
@@ -59,18 +77,25 @@ class Selector:
             return {"all": True}
         if self.token is not None:
             return {"accessor": matched[0].accessor}
-        named = {"accessor": self.accessor, "principal": self.principal, "cohort": self.cohort}
+        named = {
+            "accessor": self.accessor,
+            "principal": self.principal,
+            "cohort": self.cohort,
+            "label": self.label,
+            "fingerprint": self.fingerprint,
+        }
         given: dict[str, object] = {name: value for name, value in named.items() if value is not None}
         return given or {"issued_before": self.issued_before}
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a revocation would take now: tokens not yet revoked, their jobs, and how many others stay accepted."""
+    """What a revocation would take now: tokens not yet revoked, children included, what hangs on them, and how many
+    others stay accepted."""
 
     tokens: list[Token]
-    jobs_queued: int
-    jobs_running: int
+    children: int
+    hanging: Hanging
     bystanders: int
 
 
@@ -80,21 +105,30 @@ async def preview(store: Store, key: bytes, selector: Selector, *, now: float) -
 
     def work(tx: Connection) -> Preview:
         matched = _matched(tx, selector, which)
-        counts = jobs.count_for(tx, f"state <> 'revoked' AND {which.where()}", which.params())
+        left = [token for token in matched if token.state is not TokenState.REVOKED]
         return Preview(
-            tokens=[token for token in matched if token.state is not TokenState.REVOKED],
-            jobs_queued=counts.waiting,
-            jobs_running=counts.running,
-            bystanders=0 if selector.everyone else tokens.count_accepted_outside(tx, which, now),
+            tokens=left,
+            children=_children(left),
+            hanging=taking.hanging(tx, which, now),
+            bystanders=tokens.count_accepted_outside(tx, which, now),
         )
 
     return await store.read(work)
 
 
 async def apply(
-    store: Store, key: bytes, selector: Selector, *, reason: str, actor: str, clock: Clock, confirmed: bool = False
+    store: Store,
+    key: bytes,
+    selector: Selector,
+    *,
+    reason: str,
+    actor: str,
+    clock: Clock,
+    in_flight: InFlight | None = None,
+    confirmed: bool = False,
 ) -> Revocation:
-    """Revokes, stops the jobs and records it, as one transaction. Doing it again changes nothing and says `already`.
+    """Revokes, stops what hangs on the tokens and records it, as one transaction. Doing it again changes nothing and
+    says `already`, but for what an earlier one spared: a stricter `in_flight` ends that.
 
     Raises ConfirmationRequired for everyone without a second word, NotFound where nothing matches.
     """
@@ -102,17 +136,30 @@ async def apply(
         raise ConfirmationRequired(
             'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
         )
-    which = selector.which(key)
+    which, policy = selector.which(key), in_flight or InFlight()
     requested_at = clock.now()
     id = f"rev_{secrets.token_hex(8)}"
 
     def work(tx: Connection) -> Revocation:
         matched = _matched(tx, selector, which)
         at = clock.now()
-        changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at)
-        queued = jobs.stop_revoked(tx, id, JobStatus.QUEUED, message=STOPPED, now=at)
-        running = jobs.stop_revoked(tx, id, JobStatus.IN_PROGRESS, message=STOPPED, now=at)
+        hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
+        finish = policy.transfers == "finish"
+        changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
+        queued, running, kept, going_on = _end_jobs(tx, which, policy, revocation=id, now=at)
         webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
+        items = _outcomes(matched, tokens.find_tree(tx, which))
+        left = tokens.count_accepted_outside(tx, which, at)
+        taken = Taken(
+            children=_children([one for one in matched if one.state is not TokenState.REVOKED]),
+            kept=kept,
+            going_on=going_on,
+            links=hanging.links,
+            endpoints=hanging.endpoints,
+            deliveries=webhooks,
+            bystanders=left,
+            touched=others - left,
+        )
         revocation = Revocation(
             id=id,
             selector=selector.described(matched),
@@ -123,10 +170,12 @@ async def apply(
             tokens=changed,
             jobs_queued=queued,
             jobs_running=running,
-            items=tuple(_item(token) for token in matched),
+            in_flight=policy,
+            taken=taken,
+            items=items,
         )
         revocations.insert(tx, revocation)
-        _record(tx, revocation, webhooks)
+        _record(tx, revocation)
         return revocation
 
     return await store.write(work)
@@ -146,18 +195,45 @@ async def newest(store: Store, limit: int) -> list[Revocation]:
 
 
 def _matched(tx: Connection, selector: Selector, which: TokenFilter) -> list[Token]:
-    matched = tokens.find(tx, which)
+    matched = tokens.find_tree(tx, which)
     if not matched and not selector.everyone:
         raise NotFound("The selector matches no token; nothing was revoked.", param="selector", code="token_not_found")
     return matched
 
 
-def _item(token: Token) -> RevokedItem:
-    outcome = "already" if token.state is TokenState.REVOKED else "revoked"
-    return RevokedItem(token.accessor, token.principal, token.cohort, outcome)
+def _children(found: list[Token]) -> int:
+    return sum(token.parent is not None for token in found)
 
 
-def _record(tx: Connection, revocation: Revocation, webhooks: int) -> None:
+def _end_jobs(
+    tx: Connection, which: TokenFilter, policy: InFlight, *, revocation: str, now: float
+) -> tuple[int, int, int, int]:
+    """How many waiting and running jobs were stopped, and how many waiting and running ones were spared."""
+    queued = running = kept = going_on = 0
+    if policy.running == "cancel":
+        running = taking.stop_jobs(tx, which, JobStatus.IN_PROGRESS, revocation=revocation, message=STOPPED, now=now)
+    else:
+        withhold = policy.running == "finish_withhold"
+        going_on = taking.spare_jobs(tx, which, JobStatus.IN_PROGRESS, revocation=revocation, withhold=withhold)
+    if policy.queued == "cancel":
+        queued = taking.stop_jobs(tx, which, JobStatus.QUEUED, revocation=revocation, message=STOPPED, now=now)
+    else:
+        kept = taking.spare_jobs(tx, which, JobStatus.QUEUED, revocation=revocation, withhold=False)
+    return queued, running, kept, going_on
+
+
+def _outcomes(before: list[Token], after: list[Token]) -> tuple[RevokedItem, ...]:
+    states = {token.accessor: token.state for token in after}
+
+    def outcome(token: Token) -> str:
+        if token.state is TokenState.REVOKED:
+            return "already"
+        return "revoked" if states[token.accessor] is TokenState.REVOKED else "failed"
+
+    return tuple(RevokedItem(one.accessor, one.principal, one.cohort, outcome(one)) for one in before)
+
+
+def _record(tx: Connection, revocation: Revocation) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
     at = revocation.acknowledged_at
     events.append(
@@ -173,7 +249,9 @@ def _record(tx: Connection, revocation: Revocation, webhooks: int) -> None:
             "outcomes": dict(outcomes),
             "accessors": [item.accessor for item in revocation.items if item.outcome == "revoked"],
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
-            "webhooks": webhooks,
+            "webhooks": revocation.taken.deliveries,
+            "children": revocation.taken.children,
+            "in_flight": asdict(revocation.in_flight),
         },
     )
     phase = exercise.get(tx).phase

@@ -73,6 +73,17 @@ def set_clock(tx: Connection, clock: ReplayClock | None) -> None:
     )
 
 
+def mint_freeze(tx: Connection) -> str | None:
+    """Which scopes no token is issued with, as JSON text; None where nothing is frozen."""
+    row = tx.fetch_one("SELECT mint_frozen FROM exercise WHERE id = 1")
+    return row["mint_frozen"] if row else None
+
+
+def set_mint_freeze(tx: Connection, text: str | None) -> None:
+    """Puts that text in its place; None thaws."""
+    tx.execute("UPDATE exercise SET mint_frozen = :text WHERE id = 1", {"text": text})
+
+
 def profile(tx: Connection) -> str | None:
     """The latency profile in force, as JSON text; None where none was ever set."""
     row = tx.fetch_one("SELECT profile FROM exercise WHERE id = 1")

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
+from pydantic_core import to_json
+
 from gateway.store import turns
 from gateway.store.job import Job, JobStatus, RenderRequest, reference_of, reference_text
 from gateway.store.protocol import Connection, Row
+from gateway.store.tokens import GOOD
 
 # What a job is can be had from here too, beside what is done with it.
 __all__ = ["Job", "JobStatus", "RenderRequest", "reference_of", "reference_text"]
@@ -55,7 +58,7 @@ def insert(
         {
             "id": id,
             "accessor": accessor,
-            "request": json.dumps(vars(request)),
+            "request": to_json(vars(request)).decode(),
             "priority": priority,
             "fate": fate,
             "at": at,
@@ -158,11 +161,12 @@ def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
 
 
 def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good."""
+    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good, or
+    have been revoked so that the job goes on."""
     row = tx.fetch_one(
         f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
         "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
-        "AND tokens.state IN ('active', 'quarantined') ORDER BY jobs.lease_until LIMIT 1",
+        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
         {"now": now},
     ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
     return _job(row) if row else None
@@ -271,28 +275,6 @@ def release(tx: Connection, id: str, attempt: int) -> bool:
 def mark_deleted(tx: Connection, id: str, at: float) -> None:
     """Hides the job from its owner; the row stays for the record."""
     tx.execute("UPDATE jobs SET deleted_at = :at WHERE id = :id", {"at": at, "id": id})
-
-
-def stop_revoked(tx: Connection, revocation: str, status: JobStatus, *, message: str, now: float) -> int:
-    """Ends every job in `status` whose token that revocation took; the number of jobs."""
-    return tx.execute(
-        "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
-        "completed_at = :now, lease_until = NULL, revocation = :revocation "
-        "WHERE status = :status AND accessor IN (SELECT accessor FROM tokens WHERE revocation = :revocation)",
-        {"message": message, "now": now, "revocation": revocation, "status": str(status)},
-    )
-
-
-def count_for(tx: Connection, accessors_where: str, params: dict[str, object]) -> QueueCounts:
-    """Waiting and running jobs of the tokens under a `TokenFilter`'s condition."""
-    row = tx.fetch_one(
-        "SELECT count(*) FILTER (WHERE status = 'queued') AS waiting, "
-        "count(*) FILTER (WHERE status = 'in_progress') AS running FROM jobs "
-        "WHERE status IN ('queued', 'in_progress') "
-        f"AND accessor IN (SELECT accessor FROM tokens WHERE {accessors_where})",
-        params,
-    )
-    return QueueCounts(row["waiting"], row["running"]) if row else QueueCounts(0, 0)
 
 
 def delete_all(tx: Connection) -> int:

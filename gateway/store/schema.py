@@ -21,11 +21,16 @@ CREATE TABLE tokens (
     last_used_at   REAL,
     revoked_at     REAL,
     revoked_reason TEXT,
-    revocation     TEXT
+    revocation     TEXT,
+    fingerprint    TEXT NOT NULL,
+    transfers      TEXT CHECK (transfers = 'finish'),
+    parent         TEXT REFERENCES tokens (accessor)
 );
 CREATE INDEX tokens_cohort ON tokens (cohort);
 CREATE INDEX tokens_principal ON tokens (principal);
 CREATE INDEX tokens_revocation ON tokens (revocation);
+CREATE INDEX tokens_fingerprint ON tokens (fingerprint);
+CREATE INDEX tokens_parent ON tokens (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE jobs (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -52,8 +57,9 @@ CREATE TABLE jobs (
     deleted_at    REAL,
     next_tick     INTEGER,
     fate          TEXT,
+    spared        TEXT CHECK (spared IN ('finish', 'withhold')),
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
-    share_id      TEXT UNIQUE
+    share_id      TEXT
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
@@ -61,6 +67,7 @@ CREATE INDEX jobs_waiting_owner ON jobs (status, accessor, priority, seq) WHERE 
 CREATE INDEX jobs_running_owner ON jobs (status, accessor, seq) WHERE status = 'in_progress';
 CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progress';
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
+CREATE UNIQUE INDEX jobs_share_link ON jobs (share_id) WHERE share_id IS NOT NULL;
 CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
@@ -74,6 +81,8 @@ CREATE TABLE revocations (
     tokens          INTEGER NOT NULL,
     jobs_queued     INTEGER NOT NULL,
     jobs_running    INTEGER NOT NULL,
+    in_flight       TEXT NOT NULL,
+    taken           TEXT NOT NULL,
     items           TEXT NOT NULL
 );
 
@@ -89,6 +98,8 @@ CREATE TABLE events (
     previous  TEXT NOT NULL,
     hash      TEXT NOT NULL
 );
+CREATE INDEX events_afterwards ON events (accessor, seq)
+    WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished');
 
 CREATE TABLE workers (
     name         TEXT PRIMARY KEY,
@@ -110,7 +121,8 @@ CREATE TABLE exercise (
     speed        REAL,
     running      INTEGER,
     utc_offset   INTEGER,
-    profile      TEXT
+    profile      TEXT,
+    mint_frozen  TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.store.protocol import Connection
+from gateway.store.tokens import GOOD
 
 
 class ShareState(StrEnum):
@@ -51,7 +52,7 @@ def all_shared(tx: Connection, *, state: ShareState | None, now: float, limit: i
     rows = tx.fetch_all(
         "SELECT jobs.id, jobs.accessor, tokens.principal, jobs.request, "
         "jobs.share, jobs.share_id, jobs.expires_at, (jobs.share = 'approved' AND jobs.expires_at > :now "
-        "AND tokens.state IN ('active', 'quarantined') "
+        f"AND {GOOD} "
         "AND (tokens.expires_at IS NULL OR tokens.expires_at > :now)) AS live "
         "FROM jobs JOIN tokens USING (accessor) "
         "WHERE jobs.share <> 'private' AND (:state IS NULL OR jobs.share = :state) AND jobs.deleted_at IS NULL "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from gateway.store.protocol import Connection, Row
@@ -36,6 +36,7 @@ class Token:
     revoked_at: float | None
     revoked_reason: str | None
     revocation: str | None
+    parent: str | None = None  # the accessor of the token that minted it
 
     def expired(self, now: float) -> bool:
         """Whether its time is over."""
@@ -51,17 +52,30 @@ class Token:
 
 
 COLUMNS = ", ".join(field.name for field in fields(Token))
+MAX_DEPTH = 3  # generations below a token that an operator issued
 _STATE = {str(state): state for state in TokenState}
+_SEVERITY = {state: number for number, state in enumerate(TokenState)}
+
+#: For queries that join `tokens`: its row and those of all that minted it are good, whatever the time.
+GOOD = """
+    (tokens.state IN ('active', 'quarantined') AND (tokens.parent IS NULL OR NOT EXISTS (
+        WITH RECURSIVE above (accessor) AS (
+            SELECT tokens.parent
+            UNION SELECT up.parent FROM tokens AS up JOIN above USING (accessor) WHERE up.parent IS NOT NULL)
+        SELECT 1 FROM tokens AS up JOIN above USING (accessor) WHERE up.state NOT IN ('active', 'quarantined'))))
+"""
 
 
 @dataclass(frozen=True)
 class TokenFilter:
-    """Which tokens: every field that is given must match."""
+    """Which tokens: every field that is given must match. `fingerprint` is the SHA-256 of the secret, hexadecimal."""
 
     secret_hash: bytes | None = None
     accessor: str | None = None
     principal: str | None = None
     cohort: str | None = None
+    label: str | None = None
+    fingerprint: str | None = None
     issued_before: float | None = None
     state: TokenState | None = None
 
@@ -72,11 +86,23 @@ class TokenFilter:
             "accessor": "accessor = :accessor",
             "principal": "principal = :principal",
             "cohort": "cohort = :cohort",
+            "label": "EXISTS (SELECT 1 FROM json_each(tokens.labels) AS one WHERE one.value = :label)",
+            "fingerprint": "fingerprint = :fingerprint",
             "issued_before": "created_at < :issued_before",
             "state": "state = :state",
         }
         given = [sql for name, sql in conditions.items() if getattr(self, name) is not None]
         return " AND ".join(given) or "1 = 1"
+
+    def tree(self) -> str:
+        """The same condition, which also holds for whatever those tokens minted, at any depth."""
+        if self.where() == "1 = 1":
+            return "1 = 1"
+        return (
+            f"accessor IN (WITH RECURSIVE tree (accessor) AS (SELECT accessor FROM tokens WHERE {self.where()} "
+            "UNION SELECT child.accessor FROM tokens AS child JOIN tree ON child.parent = tree.accessor) "
+            "SELECT accessor FROM tree)"
+        )
 
     def params(self) -> dict[str, object]:
         """Named parameters for `where()`."""
@@ -85,20 +111,23 @@ class TokenFilter:
             "accessor": self.accessor,
             "principal": self.principal,
             "cohort": self.cohort,
+            "label": self.label,
+            "fingerprint": self.fingerprint,
             "issued_before": self.issued_before,
             "state": str(self.state) if self.state else None,
         }
 
 
-def insert(tx: Connection, token: Token, secret_hash: bytes, *, in_flight: int | None = None) -> None:
+def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *, in_flight: int | None = None) -> None:
     """Adds a new row. `in_flight` is what a worker's claim reads: how many of its jobs may be rendered at once."""
     tx.execute(
-        "INSERT INTO tokens (accessor, secret_hash, principal, cohort, scopes, labels, tier, in_flight, "
-        "state, created_at, expires_at) VALUES (:accessor, :secret_hash, :principal, :cohort, :scopes, :labels, :tier, "
-        ":in_flight, :state, :created_at, :expires_at)",
+        "INSERT INTO tokens (accessor, secret_hash, fingerprint, principal, cohort, scopes, labels, tier, in_flight, "
+        "state, created_at, expires_at, parent) VALUES (:accessor, :secret_hash, :fingerprint, :principal, :cohort, "
+        ":scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
+            "fingerprint": fingerprint,
             "principal": token.principal,
             "cohort": token.cohort,
             "scopes": " ".join(token.scopes),
@@ -108,35 +137,90 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, *, in_flight: int |
             "state": str(token.state),
             "created_at": token.created_at,
             "expires_at": token.expires_at,
+            "parent": token.parent,
         },
     )
 
 
 def by_hash(tx: Connection, secret_hash: bytes) -> Token | None:
-    """The bearer's row as it is now."""
+    """The bearer's token, to be judged: as its row and those above it are now."""
     row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE secret_hash = :hash", {"hash": secret_hash})
-    return token_of(row) if row else None
+    if row is None:
+        return None
+    token = token_of(row)
+    return token if token.parent is None else _as_above(tx, token, token.parent)
 
 
 def by_accessor(tx: Connection, accessor: str) -> Token | None:
-    """The row that `accessor` names."""
+    """The token that `accessor` names, to be judged: as its row and those above it are now."""
+    token = own_row(tx, accessor)
+    return token if token is None or token.parent is None else _as_above(tx, token, token.parent)
+
+
+def own_row(tx: Connection, accessor: str) -> Token | None:
+    """The row that `accessor` names, whatever became of the token that minted it."""
     row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
     return token_of(row) if row else None
 
 
+def _as_above(tx: Connection, token: Token, above: str | None) -> Token:
+    """The token in the worst state, and with the earliest end, of its own row and all above it. A row above that is
+    not there, or a line that is longer than can be, vouches for nothing."""
+    state, ends = token.state, token.expires_at
+    for _ in range(MAX_DEPTH):
+        params = {"accessor": above}
+        row = tx.fetch_one("SELECT state, expires_at, parent FROM tokens WHERE accessor = :accessor", params)
+        if row is None:
+            return replace(token, state=TokenState.REVOKED)
+        state = max(state, _STATE[row["state"]], key=_SEVERITY.__getitem__)
+        ends = min((end for end in (ends, row["expires_at"]) if end is not None), default=None)
+        above = row["parent"]
+        if above is None:
+            return replace(token, state=state, expires_at=ends)
+    return replace(token, state=TokenState.REVOKED)
+
+
+def depth(tx: Connection, token: Token) -> int:
+    """How many tokens stand above it."""
+    above, number = token.parent, 0
+    while above is not None and number <= MAX_DEPTH:
+        row = own_row(tx, above)
+        above, number = None if row is None else row.parent, number + 1
+    return number
+
+
+def count_children(tx: Connection, accessor: str, now: float) -> int:
+    """How many of the tokens that it minted are neither revoked nor expired."""
+    row = tx.fetch_one(
+        "SELECT count(*) AS n FROM tokens WHERE parent = :accessor AND state <> 'revoked' "
+        "AND (expires_at IS NULL OR expires_at > :now)",
+        {"accessor": accessor, "now": now},
+    )
+    return row["n"] if row else 0
+
+
 def find(tx: Connection, which: TokenFilter, limit: int = -1) -> list[Token]:
     """The tokens that match, oldest first; a negative limit means all."""
+    return _found(tx, which.where(), which, limit)
+
+
+def find_tree(tx: Connection, which: TokenFilter) -> list[Token]:
+    """The tokens that match and whatever they minted, oldest first."""
+    return _found(tx, which.tree(), which, -1)
+
+
+def _found(tx: Connection, condition: str, which: TokenFilter, limit: int) -> list[Token]:
     rows = tx.fetch_all(
-        f"SELECT {COLUMNS} FROM tokens WHERE {which.where()} ORDER BY created_at, accessor LIMIT :limit",
+        f"SELECT {COLUMNS} FROM tokens WHERE {condition} ORDER BY created_at, accessor LIMIT :limit",
         {**which.params(), "limit": limit},
     )
     return [token_of(row) for row in rows]
 
 
 def count_accepted_outside(tx: Connection, which: TokenFilter, now: float) -> int:
-    """How many tokens that do not match would still be accepted."""
+    """How many tokens that neither match nor were minted by one that does would still be accepted."""
     row = tx.fetch_one(
-        f"SELECT count(*) AS n FROM tokens WHERE NOT ({which.where()}) AND state IN ('active', 'quarantined') "
+        f"SELECT count(*) AS n FROM tokens WHERE NOT ({which.tree()}) AND {GOOD} "
         "AND (expires_at IS NULL OR expires_at > :now)",
         {**which.params(), "now": now},
     )
@@ -160,13 +244,35 @@ def set_state(tx: Connection, accessor: str, state: TokenState) -> None:
     )
 
 
-def revoke(tx: Connection, which: TokenFilter, *, revocation: str, reason: str, at: float) -> int:
-    """Revokes every matching token that is not revoked yet; the number of rows changed."""
-    return tx.execute(
-        "UPDATE tokens SET state = 'revoked', revoked_at = :at, revoked_reason = :reason, revocation = :revocation "
-        f"WHERE state <> 'revoked' AND {which.where()}",
-        {**which.params(), "at": at, "reason": reason, "revocation": revocation},
+def revoke(tx: Connection, which: TokenFilter, *, revocation: str, reason: str, at: float, finish: bool) -> int:
+    """Revokes every matching token that is not revoked yet, and whatever those minted; the number of rows changed.
+
+    `finish` lets their open transfers run to the end. Without it, those that an earlier revocation let run end too.
+    """
+    changed = tx.execute(
+        "UPDATE tokens SET state = 'revoked', revoked_at = :at, revoked_reason = :reason, revocation = :revocation, "
+        f"transfers = :transfers WHERE state <> 'revoked' AND {which.tree()}",
+        {
+            **which.params(),
+            "at": at,
+            "reason": reason,
+            "revocation": revocation,
+            "transfers": "finish" if finish else None,
+        },
     )
+    if not finish:
+        tx.execute(f"UPDATE tokens SET transfers = NULL WHERE transfers = 'finish' AND {which.tree()}", which.params())
+    return changed
+
+
+def may_transfer(tx: Connection, accessor: str, now: float) -> bool:
+    """Whether a transfer that began with this token may go on: it is accepted, or was revoked so that they end by
+    themselves."""
+    token = by_accessor(tx, accessor)
+    if token is None or token.accepted(now):
+        return token is not None
+    left = "SELECT 1 FROM tokens WHERE accessor = :accessor AND state = 'revoked' AND transfers = 'finish'"
+    return tx.fetch_one(left, {"accessor": accessor}) is not None
 
 
 def touch(tx: Connection, used: Iterable[tuple[str, float]]) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from gateway.store.protocol import Connection, Row
+from gateway.store.tokens import GOOD
 
-_HEAD = """
+# A job whose token was revoked may be claimed only if the revocation spared it.
+_HEAD = f"""
     SELECT jobs.seq, jobs.accessor, tokens.in_flight FROM jobs JOIN tokens USING (accessor)
-    WHERE jobs.status = 'queued' AND tokens.state IN ('active', 'quarantined')
+    WHERE jobs.status = 'queued' AND ({GOOD} OR jobs.spared IS NOT NULL)
     ORDER BY jobs.priority, jobs.seq LIMIT 1
 """
 _RUNNING = "SELECT count(*) AS n FROM jobs WHERE status = 'in_progress' AND accessor = :accessor"
 
 # Hops from token to token through the index jobs_waiting_owner, so that a token at its limit with a hundred thousand
 # jobs in line costs one step. Source: https://wiki.postgresql.org/wiki/Loose_indexscan
-_HEAD_OF_THOSE_WITH_ROOM = """
+_HEAD_OF_THOSE_WITH_ROOM = f"""
     WITH RECURSIVE waiting (accessor) AS (
         SELECT min(accessor) FROM jobs WHERE status = 'queued' AND accessor > ''
         UNION ALL
@@ -23,7 +25,9 @@ _HEAD_OF_THOSE_WITH_ROOM = """
         SELECT (SELECT seq FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor
                 ORDER BY priority, seq LIMIT 1)
         FROM waiting JOIN tokens USING (accessor)
-        WHERE tokens.state IN ('active', 'quarantined') AND (tokens.in_flight IS NULL OR tokens.in_flight > (
+        WHERE ({GOOD} OR EXISTS (
+            SELECT 1 FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor AND spared IS NOT NULL))
+        AND (tokens.in_flight IS NULL OR tokens.in_flight > (
             SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor))
     )
     SELECT jobs.seq FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.seq LIMIT 1

@@ -9,10 +9,12 @@ from gateway.errors import Conflict, InsufficientScope, InvalidCredentials, NotF
 from gateway.events import EventKind
 from gateway.store import Connection, Store, events, tokens
 from gateway.store.tokens import Token, TokenFilter, TokenState
+from gateway.tokens import freeze
 from gateway.tokens import secret as secrets_format
 
 READ = "videos:read"
 WRITE = "videos:write"
+MINT = "tokens:mint"  # only where it is asked for
 SCOPES = (READ, WRITE)
 
 REFUSAL = (
@@ -43,7 +45,7 @@ class NewToken:
 
 
 async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
-    """A new secret, shown this once, and its row."""
+    """A new secret, shown this once, and its row. Raises Conflict while minting is frozen."""
     secret = secrets_format.mint()
     token = Token(
         accessor=f"tok_{secrets.token_hex(8)}",
@@ -61,13 +63,25 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
         revocation=None,
     )
 
-    def work(tx: Connection) -> None:
-        tokens.insert(tx, token, secrets_format.keyed_hash(key, secret), in_flight=new.in_flight)
-        data = {"principal": token.principal, "cohort": token.cohort, "scopes": list(token.scopes)}
-        events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
-
-    await store.write(work)
+    await store.write(lambda tx: add(tx, key, secret, token, in_flight=new.in_flight, now=now, actor=actor))
     return secret, token
+
+
+def add(
+    tx: Connection, key: bytes, secret: str, token: Token, *, in_flight: int | None, now: float, actor: str
+) -> None:
+    """Adds a token's row and its event; raises Conflict while minting is frozen for its scopes."""
+    freeze.ensure_thawed(tx, token.scopes)
+    hashed, fingerprint = secrets_format.keyed_hash(key, secret), secrets_format.fingerprint(secret)
+    tokens.insert(tx, token, hashed, fingerprint, in_flight=in_flight)
+    data: dict[str, object] = {
+        "principal": token.principal,
+        "cohort": token.cohort,
+        "scopes": list(token.scopes),
+    }
+    if token.parent is not None:
+        data["parent"] = token.parent
+    events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
 
 
 def hash_of(key: bytes, bearer: str | None) -> bytes:
@@ -99,7 +113,7 @@ def ensure_scope(token: Token, scope: str) -> None:
         raise InsufficientScope(
             f"This token has no scope {scope}.", scope=scope, accessor=token.accessor, reason="scope"
         )
-    if token.state is TokenState.QUARANTINED and scope == WRITE:
+    if token.state is TokenState.QUARANTINED and scope != READ:
         raise InsufficientScope(
             "This token is quarantined: it may read, not create.",
             scope=scope,
@@ -114,8 +128,8 @@ async def find(store: Store, which: TokenFilter, limit: int) -> list[Token]:
 
 
 async def show(store: Store, accessor: str) -> Token:
-    """One token; raises NotFound."""
-    token = await store.read(lambda tx: tokens.by_accessor(tx, accessor))
+    """One token's own row; raises NotFound."""
+    token = await store.read(lambda tx: tokens.own_row(tx, accessor))
     if token is None:
         raise NotFound(f"There is no token {accessor!r}.", param="accessor", code="token_not_found")
     return token
@@ -123,10 +137,10 @@ async def show(store: Store, accessor: str) -> Token:
 
 async def change_state(store: Store, accessor: str, to: TokenState, *, now: float, actor: str) -> Token:
     """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move. Moving to where it is does
-    nothing."""
+    nothing. What it minted is refused and comes back with it; those rows stay as they are."""
 
     def work(tx: Connection) -> Token | None:
-        token = tokens.by_accessor(tx, accessor)
+        token = tokens.own_row(tx, accessor)
         if token is None or token.state is to:
             return token
         allowed = LADDER[token.state]

@@ -3,6 +3,9 @@
 What is sent may be kept by a client, but must be asked for again before each use (`no-cache`), and asking takes the
 token: the bearer or the link is judged before any validator is looked at, so a revoked one is answered 401 and never
 304. `no-store` would say no more, and would keep players and download managers from resuming.
+
+A body under way is noted with its token. Where a revocation cuts it, its connection is reset: the client sees a body
+that is too short, and what had not left this machine is thrown away.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.errors import APIError, InvalidRequest, RangeNotSatisfiable
 from gateway.jobs import Job, outputs
 from gateway.jobs.outputs import Variant
+from gateway.revocations.transfers import Transfer, Transfers
 from gateway.web.answers import answer
+from gateway.web.faults import sever, until_gone
 
 MEDIA_TYPES: dict[Variant, str] = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
 CACHING = "private, no-cache"
@@ -42,6 +47,10 @@ CLIP_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class _CutError(Exception):
+    """Leaves a response where it is. Never seen outside of this module."""
+
+
 class ClipResponse(FileResponse):
     """A finished job's file.
 
@@ -51,11 +60,13 @@ class ClipResponse(FileResponse):
 
     chunk_size = 256 * 1024
 
-    def __init__(self, path: Path, job: Job, variant: Variant, status_code: int = 200) -> None:
+    def __init__(self, path: Path, job: Job, variant: Variant, transfers: Transfers, status_code: int = 200) -> None:
         try:
             found = path.stat()
         except FileNotFoundError as exc:
             raise outputs.gone(job.id, variant) from exc
+        self._job = job
+        self._transfers = transfers
         self._gone = outputs.gone(job.id, variant)
         self._modified = int(job.completed_at or found.st_mtime)
         # A file is written once, under its attempt's name: name, size and time stand for its content.
@@ -75,6 +86,30 @@ class ClipResponse(FileResponse):
         if _unchanged(Headers(scope=scope), self._etag, self._modified):
             await Response(status_code=304, headers=self._validators())(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            await self._stream(scope, receive, send)
+            return
+        surface = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}"
+        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, lambda: sever(scope))
+        whole = False
+        try:
+            await self._stream(scope, receive, self._noting(send, transfer))
+            whole = True
+        except _CutError:
+            await until_gone(scope, receive)
+        finally:
+            await self._transfers.end(transfer, whole=whole)
+
+    def _noting(self, send: Send, transfer: Transfer) -> Send:
+        async def noting(message: Message) -> None:
+            if transfer.cut:
+                raise _CutError
+            await send(message)
+            self._transfers.passed(transfer, len(message.get("body", b"")))
+
+        return noting
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal: APIError | None = None
         start: Message | None = None
 

@@ -52,4 +52,5 @@ async def media(
 
 
 def _file(ctx: Context, job: Job, variant: Variant) -> ClipResponse:
-    return ClipResponse(outputs.ready(ctx.settings.media, job, variant, now=ctx.clock.now()), job, variant)
+    path = outputs.ready(ctx.settings.media, job, variant, now=ctx.clock.now())
+    return ClipResponse(path, job, variant, ctx.transfers)

@@ -56,7 +56,7 @@ async def play(share_id: str, ctx: Ctx) -> ClipResponse:
     job = await service.playable(ctx.store, share_id, now=ctx.clock.now())
     if job is not None and job.file is not None:
         try:
-            return ClipResponse(ctx.settings.media / job.file, job, "video")
+            return ClipResponse(ctx.settings.media / job.file, job, "video", ctx.transfers)
         except NotFound:
             pass  # it names the video, and this answer must not
     raise NotFound("Nothing is shared under this address.")

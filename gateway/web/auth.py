@@ -75,6 +75,11 @@ async def writer(request: Request) -> Token:
     return await _good_for(service.WRITE, request)
 
 
+async def minter(request: Request) -> Token:
+    """The caller's token, good for minting others."""
+    return await _good_for(service.MINT, request)
+
+
 async def admin(request: Request) -> str:
     """The actor's name for the event list; raises InvalidCredentials for anybody but the admin."""
     ctx = context_of(request)
@@ -90,4 +95,5 @@ async def admin(request: Request) -> str:
 
 Reader = Annotated[Token, Depends(reader)]
 Writer = Annotated[Token, Depends(writer)]
+Minter = Annotated[Token, Depends(minter)]
 Admin = Annotated[str, Depends(admin)]

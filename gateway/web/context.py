@@ -13,6 +13,7 @@ from gateway.faults.service import FaultDesk
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
+from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
@@ -36,6 +37,7 @@ class Context:
     limits: RequestLimits
     clients: ClientBook
     inputs: Inputs
+    transfers: Transfers
 
 
 def context_of(request: Request) -> Context:

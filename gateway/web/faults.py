@@ -135,6 +135,23 @@ def _gone(scope: Scope) -> bool:
     return transport is not None and transport.is_closing()
 
 
+def sever(scope: Scope) -> None:
+    """Resets the connection; what it still holds of the response is thrown away."""
+    transport: asyncio.Transport | None = scope.get(TRANSPORT)
+    if transport is None:
+        return
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    transport.abort()
+
+
+async def until_gone(scope: Scope, receive: Receive) -> None:
+    """Returns once the connection is closed; at once under a server that does not tell its connection."""
+    while scope.get(TRANSPORT) is not None and (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _close(scope: Scope, receive: Receive, *, reset: bool) -> None:
     """Ends the connection, orderly or by a reset, and returns once it is gone."""
     transport: asyncio.Transport | None = scope.get(TRANSPORT)
@@ -143,11 +160,7 @@ async def _close(scope: Scope, receive: Receive, *, reset: bool) -> None:
     if reset:
         # What was sent must be on its way before the reset throws the rest away.
         await asyncio.sleep(SLICE_SECONDS)
-        raw: socket.socket | None = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        transport.abort()
+        sever(scope)
     else:
         transport.close()
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await until_gone(scope, receive)

@@ -142,7 +142,9 @@ async def test_a_tombstone_keeps_what_an_inquiry_needs(desk: Desk) -> None:
     assert (shown["principal"], shown["cohort"], shown["labels"]) == ("a1", "alpha", ["wave-1"])
     assert (shown["revoked_reason"], shown["revocation"]) == ("found on a public page", done["id"])
     kept = (await desk.http.get(f"/control/revocations/{done['id']}", headers=desk.admin)).json()
+    effect = kept.pop("effect")
     assert kept == done
+    assert effect["bystanders_touched"] == 0
     assert (await desk.http.get("/control/revocations", headers=desk.admin)).json()["data"] == [done]
 
 

@@ -198,7 +198,7 @@ async def test_a_file_that_goes_between_two_looks_is_not_found(desk: Desk) -> No
     headers = await desk.bearer()
     job = await finished(desk, headers)
     path = desk.settings.media / f"{job.id}.1.mp4"
-    response = ClipResponse(path, job, "video")
+    response = ClipResponse(path, job, "video", desk.context.transfers)
     os.unlink(path)
     sent: list[Any] = []
 

@@ -1,0 +1,75 @@
+"""What a revocation does to, and finds at, everything that hangs on the tokens it takes.
+
+Each call is over the tokens that a filter matches and whatever those minted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.store.job import JobStatus
+from gateway.store.protocol import Connection
+from gateway.store.tokens import TokenFilter
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """What hangs on some tokens: jobs that wait and that are rendered, share links that play, webhook endpoints,
+    deliveries that wait."""
+
+    queued: int
+    running: int
+    links: int
+    endpoints: int
+    deliveries: int
+
+
+def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
+    """Counts on one snapshot; tokens that are revoked already hold nothing up."""
+    row = tx.fetch_one(
+        f"WITH owners (accessor) AS (SELECT accessor FROM tokens WHERE state <> 'revoked' AND {which.tree()}) SELECT "
+        "(SELECT count(*) FROM jobs WHERE status = 'queued' AND accessor IN owners) AS queued, "
+        "(SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor IN owners) AS running, "
+        "(SELECT count(*) FROM jobs WHERE share <> 'private' AND share = 'approved' AND deleted_at IS NULL "
+        "AND expires_at > :now AND accessor IN owners) AS links, "
+        "(SELECT count(*) FROM webhook_endpoints WHERE accessor IN owners) AS endpoints, "
+        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND accessor IN owners) AS deliveries",
+        {**which.params(), "now": now},
+    )
+    if row is None:
+        raise LookupError("a row of counts is missing")
+    return Hanging(row["queued"], row["running"], row["links"], row["endpoints"], row["deliveries"])
+
+
+def stop_jobs(
+    tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, message: str, now: float
+) -> int:
+    """Ends every job in `status`, those included that an earlier revocation had spared; the number of jobs."""
+    return tx.execute(
+        "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
+        "completed_at = :now, lease_until = NULL, revocation = :revocation, spared = NULL "
+        f"WHERE status = :job_status AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
+        {**which.params(), "message": message, "now": now, "revocation": revocation, "job_status": str(status)},
+    )
+
+
+def spare_jobs(tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, withhold: bool) -> int:
+    """Lets every job in `status` go on although its token is revoked; the number of jobs. What they make is stored, or
+    with `withhold` thrown away. What an earlier revocation withheld stays withheld."""
+    return tx.execute(
+        "UPDATE jobs SET spared = :spared, revocation = :revocation "
+        "WHERE status = :job_status AND (spared IS NULL OR (spared = 'finish' AND :spared = 'withhold')) "
+        f"AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
+        {
+            **which.params(),
+            "spared": "withhold" if withhold else "finish",
+            "revocation": revocation,
+            "job_status": str(status),
+        },
+    )
+
+
+def spared(tx: Connection, id: str) -> str | None:
+    """How a revocation spared the job: `finish`, `withhold`, or None where it is no such job."""
+    row = tx.fetch_one("SELECT spared FROM jobs WHERE id = :id", {"id": id})
+    return row["spared"] if row else None
