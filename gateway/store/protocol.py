@@ -42,8 +42,11 @@ class Connection(Protocol):
 class Store(Protocol):
     """Runs units of work. `StoreUnavailable` is raised, and nothing is changed, where the database does not answer."""
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` on one consistent snapshot that holds every change committed before the call."""
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+        """Runs `work` on one consistent snapshot that holds every change committed before the call.
+
+        Without `snapshot` each statement sees what is committed when it runs, which costs a round less at each end.
+        """
         ...
 
     async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:

@@ -24,7 +24,7 @@ from gateway.store.schema import SQLITE, VERSION
 T = TypeVar("T")
 
 BUSY_MILLISECONDS = 30_000
-CHECKPOINT_EVERY = 500  # writes
+CHECKPOINT_EVERY = 4000  # writes
 MOST_AT_ONCE = 256  # writes in one commit
 
 _Outcome = tuple[Any, BaseException | None]
@@ -48,8 +48,26 @@ class _SQLiteConnection:
 
     def transact(self, begin: str, work: Callable[[Connection], T]) -> T:
         """Runs `work` between `begin` and COMMIT; ROLLBACK where it raises."""
-        with _told_as_unavailable(), self._transaction(begin):
+        # Written out where `transact_all` has context managers: every poll passes here.
+        try:
+            self._raw.execute(begin)
+            try:
+                result = work(self)
+                self._raw.execute("COMMIT")
+            except BaseException:
+                if self._raw.in_transaction:
+                    self._raw.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as exc:
+            raise _unavailable(exc) from exc
+        return result
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` without a transaction around it."""
+        try:
             return work(self)
+        except sqlite3.DatabaseError as exc:
+            raise _unavailable(exc) from exc
 
     def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
         """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
@@ -123,8 +141,8 @@ class SQLiteStore:
         self._busy = False  # a batch is about to run, or runs
         self._since_checkpoint = 0
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        return self._reader.transact("BEGIN", work)
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+        return self._reader.transact("BEGIN", work) if snapshot else self._reader.look(work)
 
     async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
         loop = asyncio.get_running_loop()
@@ -164,7 +182,7 @@ class SQLiteStore:
         self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[_Outcome] | BaseException
     ) -> None:
         for number, unit in enumerate(batch):
-            result, error = (None, _translated(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
+            result, error = (None, _told(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
             if unit.future.done():  # whoever asked has gone away
                 continue
             if error is None:
@@ -192,18 +210,24 @@ def _told_as_unavailable() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as exc:
-        error = _translated(exc)
-        if error is exc:
-            raise
-        raise error from exc
+        raise _unavailable(exc) from exc
 
 
-def _translated(exc: BaseException) -> BaseException:
-    """What the database could not do is told as StoreUnavailable; what the statement got wrong stays as it is."""
-    if isinstance(exc, sqlite3.DatabaseError) and not isinstance(
-        exc, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
-    ):
-        return StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.")
+def _unavailable(exc: sqlite3.DatabaseError) -> StoreUnavailable:
+    """What the database could not do, as the caller is told. What a statement got wrong is no such thing: it is raised
+    again as it is."""
+    if isinstance(exc, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
+        raise exc
+    return StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.")
+
+
+def _told(exc: BaseException) -> BaseException:
+    """The same for an error that is handed on rather than raised."""
+    if isinstance(exc, sqlite3.DatabaseError):
+        try:
+            return _unavailable(exc)
+        except sqlite3.DatabaseError as wrong:
+            return wrong
     return exc
 
 

@@ -95,7 +95,7 @@ def hash_of(key: bytes, bearer: str | None) -> bytes:
 
 async def by_hash(store: Store, secret_hash: bytes) -> Token | None:
     """The bearer's row as it is now."""
-    return await store.read(lambda tx: tokens.by_hash(tx, secret_hash))
+    return await store.read(lambda tx: tokens.by_hash(tx, secret_hash), snapshot=False)
 
 
 def ensure_accepted(token: Token | None, now: float) -> Token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Mapping
 
@@ -19,12 +20,15 @@ class RequestId:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        # Chance once, then a count: unique among processes, and cheaper than chance for each request.
+        self._process = secrets.token_hex(6)
+        self._count = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = f"req_{secrets.token_hex(8)}"
+        request_id = f"req_{self._process}{next(self._count):08x}"
         scope[REQUEST_ID] = request_id
 
         async def with_id(message: Message) -> None:
@@ -48,12 +52,12 @@ class BodyLimit:
         self._larger = tuple(larger.items())  # by the beginning of a path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # Nothing here reads the body of a GET, and polls are many.
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         limit = next((most for start, most in self._larger if scope["path"].startswith(start)), self._limit)
-        too_large = PayloadTooLarge(f"The body is longer than {limit} bytes, the most that is read here.")
         seen = 0
 
         async def counted() -> Message:
@@ -62,10 +66,14 @@ class BodyLimit:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > limit:
-                    raise too_large
+                    raise _too_large(limit)
             return message
 
         if declared.isdigit() and int(declared) > limit:
-            await answer(too_large)(scope, receive, send)
+            await answer(_too_large(limit))(scope, receive, send)
             return
         await self._app(scope, counted, send)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is longer than {limit} bytes, the most that is read here.")
