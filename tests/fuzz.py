@@ -30,6 +30,7 @@ NOT_ADMINS = "^(?!/(control|oauth)/)|^/control/events/stream$"
 JUDGED_BY_MEANING = [
     "POST /control/faults",  # which options a failure takes
     "POST /control/revocations",  # that everybody is asked for twice
+    "POST /control/revocations/preview",  # that a token is one of ours
     "POST /control/trace",  # that the bytes are a clip
     "POST /v1/videos",  # that the bytes are a picture, and its address may be called
     "POST /v1/videos/characters",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.tokens import freeze
 from gateway.tokens.freeze import Freeze
@@ -16,6 +16,13 @@ router = APIRouter(prefix="/control/mint", tags=["control"])
 
 class SetMint(Body):
     """`scopes` are those that no token may be issued with; without them none may be issued at all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"frozen": {"const": False}}},
+            "then": {"properties": {"scopes": {"type": "null"}}},
+        }
+    )
 
     frozen: bool
     scopes: list[Scope] | None = Field(None, min_length=1)
