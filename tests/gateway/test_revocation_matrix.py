@@ -1,0 +1,299 @@
+"""Every surface in every state of a token, from one table; and a bystander, for whom nothing changes.
+
+The columns are what happened to the token: what is under way when it is revoked differs by policy, what its bearer gets
+does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from desk import Desk, DeskMaker, bearer_of
+from footage import picture
+from gateway.jobs import Job, outputs
+from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.sending import Sender
+from receiver import Receiver, receiving
+
+pytestmark = pytest.mark.anyio
+
+COLUMNS = ("active", "quarantined", "suspended", "expired", "revoked", "kept", "withheld")
+POLICIES: dict[str, dict[str, str]] = {
+    "revoked": {},
+    "kept": {"queued": "keep", "running": "finish", "transfers": "finish"},
+    "withheld": {"queued": "keep", "running": "finish_withhold", "transfers": "cut"},
+}
+REFUSED = (401,) * 5
+
+
+def read(accepted: object = 200, refused: object = 401) -> tuple[object, ...]:
+    """A cell of each column, for what a quarantined token may do."""
+    return (accepted, accepted, *(refused,) * 5)
+
+
+WRITE = (200, 403, *REFUSED)
+
+# What comes of each surface, by column.
+TABLE: dict[str, tuple[object, ...]] = {
+    "submit": WRITE,
+    "upload": WRITE,
+    "idempotent replay": WRITE,
+    "poll": read(),
+    "list": read(),
+    "models": read(),
+    "cancel": WRITE,
+    "delete": WRITE,
+    "remix": WRITE,
+    "edit": WRITE,
+    "extend": WRITE,
+    "download": read(),
+    "range": read(206),
+    "thumbnail": read(),
+    "spritesheet": read(),
+    "HEAD": read(),
+    "304": read(304),
+    "new signed link": read(),
+    "signed link": read(),
+    "signed link, range": read(206),
+    "signed link, HEAD": read(),
+    "signed link, 304": read(304),
+    "new share": WRITE,
+    "share": read(),
+    "share link": read(200, 404),
+    "share link, range": read(206, 404),
+    "share link, HEAD": read(200, 404),
+    "share link, 304": read(304, 404),
+    "webhook create": WRITE,
+    "webhook list": read(),
+    "webhook retrieve": read(),
+    "webhook update": WRITE,
+    "webhook rotate": WRITE,
+    "webhook test": WRITE,
+    "webhook delete": WRITE,
+    "webhook event types": read(),
+    "pending delivery": read("sent", "stopped"),
+    "mint": (201, 403, *REFUSED),
+    "child's poll": read(),
+    "child's submit": WRITE,
+    "child's download": read(),
+    "child's mint": (201, 403, *REFUSED),
+    "introspection": read("active", "inactive"),
+    "child's introspection": read("active", "inactive"),
+    # A suspended token's jobs wait for it to come back; an expired one's were ordered while it was good.
+    "waiting job": ("claimed", "claimed", "left", "claimed", "left", "claimed", "claimed"),
+    "child's waiting job": ("claimed", "claimed", "left", "claimed", "left", "claimed", "claimed"),
+    "running job": ("stored", "stored", "stored", "stored", "discarded", "stored", "discarded"),
+}
+
+
+@dataclass
+class Person:
+    """A token, its child, and what each of them has."""
+
+    token: dict[str, Any]
+    child: dict[str, Any]
+    done: str
+    etag: str
+    link: str
+    shared: str
+    spare: list[str]
+    childs_done: str
+    endpoint: str
+    dying_endpoint: str
+    running: Job
+    waiting: str = ""
+    childs_waiting: str = ""
+
+    async def wait(self, desk: Desk) -> None:
+        """Puts a job of each token in line."""
+        self.waiting = (await desk.create(bearer_of(self.token)))["id"]
+        self.childs_waiting = (await desk.create(bearer_of(self.child)))["id"]
+
+
+async def finished(desk: Desk, headers: dict[str, str]) -> str:
+    """A finished video with all its files."""
+    id: str = (await desk.create(headers))["id"]
+    job = await desk.finished()
+    assert job.id == id
+    for variant in ("thumbnail", "spritesheet"):
+        outputs.beside(desk.settings.media / f"{id}.1.mp4", variant).write_bytes(b"0123456789")  # type: ignore[arg-type]
+    return id
+
+
+async def answered(desk: Desk, method: str, path: str, headers: dict[str, str], **options: Any) -> Any:
+    answer = await desk.http.request(method, path, headers=headers, **options)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Person:
+    scopes = ["videos:read", "videos:write", "tokens:mint"]
+    token = await desk.issue(name, name, tier="unlimited", scopes=scopes, **more)
+    headers = bearer_of(token)
+    child = await answered(desk, "POST", "/v1/tokens", headers, json={"scopes": scopes})
+    done = await finished(desk, headers)
+    etag = (await desk.http.head(f"/v1/videos/{done}/content", headers=headers)).headers["etag"]
+    link = (await answered(desk, "POST", f"/v1/videos/{done}/link", headers))["url"]
+    shared = (await answered(desk, "POST", f"/v1/videos/{done}/share", headers))["url"]
+    childs_done = await finished(desk, bearer_of(child))
+    replayed = {**headers, "Idempotency-Key": "once"}
+    spare = [
+        (await answered(desk, "POST", "/v1/videos", replayed, json={"prompt": "x"}))["id"],
+        *[(await desk.create(headers))["id"] for _ in range(2)],
+    ]
+    for _ in spare:
+        await desk.claimed()
+    endpoints = []
+    for path in (f"/{name}", f"/{name}/dying"):
+        body = {"name": name, "url": receiver.url(path), "event_types": ["video.completed"]}
+        endpoints.append((await answered(desk, "POST", "/v1/webhook_endpoints", headers, json=body))["id"])
+    await finished(desk, headers)
+    await desk.create(headers)
+    running = await desk.claimed()
+    return Person(token, child, done, etag, link, shared, spare, childs_done, *endpoints, running)
+
+
+Call = tuple[str, str, dict[str, str], dict[str, Any]]
+
+
+def calls_of(one: Person) -> dict[str, Call]:
+    """The requests behind the surfaces that answer with a status; what cannot be undone comes last."""
+    headers, child, video = bearer_of(one.token), bearer_of(one.child), f"/v1/videos/{one.done}"
+    link, shared = urlsplit(one.link), urlsplit(one.shared).path
+    linked = f"{link.path}?{link.query}"
+    part, same = {"Range": "bytes=0-3"}, {"If-None-Match": one.etag}
+    text, hooks = {"prompt": "x"}, "/v1/webhook_endpoints"
+    files = {"input_reference": ("p.png", picture(480, 480), "image/png")}
+    hook = {"name": "new", "url": "http://127.0.0.1:9/", "event_types": ["video.completed"]}
+    return {
+        "submit": ("POST", "/v1/videos", headers, {"json": text}),
+        "upload": ("POST", "/v1/videos", headers, {"data": {**text, "size": "480x480"}, "files": files}),
+        "idempotent replay": ("POST", "/v1/videos", {**headers, "Idempotency-Key": "once"}, {"json": text}),
+        "poll": ("GET", video, headers, {}),
+        "list": ("GET", "/v1/videos", headers, {}),
+        "models": ("GET", "/v1/models", headers, {}),
+        "remix": ("POST", f"{video}/remix", headers, {"json": text}),
+        "edit": ("POST", "/v1/videos/edits", headers, {"json": {**text, "video": {"id": one.done}}}),
+        "extend": (
+            "POST",
+            "/v1/videos/extensions",
+            headers,
+            {"json": {**text, "video": {"id": one.done}, "seconds": 4}},
+        ),
+        "download": ("GET", f"{video}/content", headers, {}),
+        "range": ("GET", f"{video}/content", {**headers, **part}, {}),
+        "thumbnail": ("GET", f"{video}/content?variant=thumbnail", headers, {}),
+        "spritesheet": ("GET", f"{video}/content?variant=spritesheet", headers, {}),
+        "HEAD": ("HEAD", f"{video}/content", headers, {}),
+        "304": ("GET", f"{video}/content", {**headers, **same}, {}),
+        "new signed link": ("POST", f"{video}/link", headers, {}),
+        "signed link": ("GET", linked, {}, {}),
+        "signed link, range": ("GET", linked, part, {}),
+        "signed link, HEAD": ("HEAD", linked, {}, {}),
+        "signed link, 304": ("GET", linked, same, {}),
+        "new share": ("POST", f"/v1/videos/{one.done}/share", headers, {}),
+        "share": ("GET", f"{video}/share", headers, {}),
+        "share link": ("GET", shared, {}, {}),
+        "share link, range": ("GET", shared, part, {}),
+        "share link, HEAD": ("HEAD", shared, {}, {}),
+        "share link, 304": ("GET", shared, same, {}),
+        "webhook create": ("POST", hooks, headers, {"json": hook}),
+        "webhook list": ("GET", hooks, headers, {}),
+        "webhook retrieve": ("GET", f"{hooks}/{one.endpoint}", headers, {}),
+        "webhook update": ("POST", f"{hooks}/{one.endpoint}", headers, {"json": {"name": "other"}}),
+        "webhook rotate": ("POST", f"{hooks}/{one.endpoint}/rotate_secret", headers, {"json": {}}),
+        "webhook test": (
+            "POST",
+            f"{hooks}/{one.dying_endpoint}/test",
+            headers,
+            {"json": {"event_type": "video.completed"}},
+        ),
+        "webhook event types": ("GET", "/v1/webhook_event_types", headers, {}),
+        "mint": ("POST", "/v1/tokens", headers, {"json": {}}),
+        "child's poll": ("GET", f"/v1/videos/{one.childs_done}", child, {}),
+        "child's submit": ("POST", "/v1/videos", child, {"json": text}),
+        "child's download": ("GET", f"/v1/videos/{one.childs_done}/content", child, {}),
+        "child's mint": ("POST", "/v1/tokens", child, {"json": {}}),
+        "cancel": ("POST", f"/v1/videos/{one.spare[1]}/cancel", headers, {}),
+        "delete": ("DELETE", f"/v1/videos/{one.spare[2]}", headers, {}),
+        "webhook delete": ("DELETE", f"{hooks}/{one.dying_endpoint}", headers, {}),
+    }
+
+
+async def seen(desk: Desk, one: Person, receiver: Receiver, claimed: set[str]) -> dict[str, object]:
+    """What each surface does now. Deliveries have been made, and everything that can be claimed was."""
+    found: dict[str, object] = {}
+    for name, (method, path, headers, options) in calls_of(one).items():
+        answer = await desk.http.request(method, path, headers=headers, **options)
+        found[name] = answer.status_code
+    for name, token in (("introspection", one.token), ("child's introspection", one.child)):
+        answer = await desk.http.post("/oauth/introspect", data={"token": token["token"]}, headers=desk.admin)
+        found[name] = "active" if answer.json()["active"] else "inactive"
+    which = {"accessor": one.token["accessor"]}
+    log = (await desk.http.get("/control/webhooks/deliveries", params=which, headers=desk.admin)).json()["data"]
+    before = [row["state"] for row in log if row["job"] != one.running.id]
+    told = [call for call in receiver.to(f"/{one.token['principal']}") if call.event["type"] == "video.completed"]
+    assert set(before) in ({"delivered"}, {"stopped"})
+    assert bool(told) is (before[0] == "delivered")
+    found["pending delivery"] = "sent" if told else "stopped"
+    found["waiting job"] = "claimed" if one.waiting in claimed else "left"
+    found["child's waiting job"] = "claimed" if one.childs_waiting in claimed else "left"
+    return found
+
+
+async def happen(desk: Desk, one: Person, column: str) -> None:
+    if column in ("quarantined", "suspended"):
+        path = f"/control/tokens/{one.token['accessor']}"
+        assert (await desk.http.patch(path, json={"state": column}, headers=desk.admin)).status_code == 200
+    elif column == "expired":
+        desk.clock.advance(3600)
+    elif column in POLICIES:
+        done = await desk.revoke({"principal": one.token["principal"]}, in_flight=POLICIES[column])
+        assert (done.status_code, done.json()["tokens"]) == (200, 2)
+
+
+@asynccontextmanager
+async def both(make_desk: DeskMaker) -> AsyncIterator[tuple[Desk, Person, Person, Receiver]]:
+    desk = await make_desk(allow_private_targets="loopback", link_seconds=10_000)
+    with receiving() as receiver:
+        leaked = await person(desk, "leaked", receiver, expires_in=3600)
+        bystander = await person(desk, "bystander", receiver)
+        await leaked.wait(desk)
+        await bystander.wait(desk)
+        yield desk, leaked, bystander, receiver
+
+
+async def swept(desk: Desk) -> None:
+    """Everything that waits to be delivered, to its end."""
+    deliverer = Deliverer(desk.store, desk.clock, Sender("loopback", 5.0), Policy())
+    while await deliverer.sweep():
+        await deliverer.landed()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_every_surface_in_every_state(make_desk: DeskMaker, column: str) -> None:
+    async with both(make_desk) as (desk, leaked, bystander, receiver):
+        await happen(desk, leaked, column)
+        outcomes = {}
+        for one in (leaked, bystander):
+            # A second job's clip cannot be told from a stopped one's by what a bearer gets; so the worker is asked.
+            outcomes[one.token["principal"]] = "stored" if await desk.complete(one.running) else "discarded"
+        await swept(desk)
+        claimed = set()
+        while (job := await desk.claim()) is not None:
+            claimed.add(job.id)
+        place = COLUMNS.index(column)
+        for one, expected in ((leaked, place), (bystander, 0)):
+            found = {**await seen(desk, one, receiver, claimed), "running job": outcomes[one.token["principal"]]}
+            assert found == {name: cells[expected] for name, cells in TABLE.items()}, one.token["principal"]
+
+
+def test_the_table_has_a_cell_for_each_surface_and_state() -> None:
+    assert {len(cells) for cells in TABLE.values()} == {len(COLUMNS)}
+    assert len(TABLE) * len(COLUMNS) > 300
