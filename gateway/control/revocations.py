@@ -37,7 +37,8 @@ class SelectorBody(Body):
     @model_validator(mode="after")
     def _exactly_one(self) -> SelectorBody:
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
-        if len(given) != 1 or not any(getattr(self, name) not in (None, False) for name in given):
+        # 0.0 equals False, and is a time.
+        if len(given) != 1 or getattr(self, given[0]) is None or getattr(self, given[0]) is False:
             names = ", ".join(type(self).model_fields)
             raise ValueError(f"give exactly one of {names}; given: {', '.join(given) or 'none'}")
         return self

@@ -83,6 +83,13 @@ async def test_half_a_surrogate_pair_names_nobody(desk: Desk, name: str) -> None
     assert "surrogate" in answer.json()["error"]["message"]
 
 
+async def test_the_beginning_of_time_selects_nobody(desk: Desk) -> None:
+    await desk.issue()
+    body = {"selector": {"issued_before": 0}}
+    answer = await desk.http.post("/control/revocations/preview", json=body, headers=desk.admin)
+    assert (answer.status_code, answer.json()["tokens"]) == (200, 0)
+
+
 async def test_a_whole_number_may_be_written_with_a_point(desk: Desk) -> None:
     body = {"name": "instant", "seed": 5.0, "speed": 2}
     assert (await desk.http.put("/control/profile", json=body, headers=desk.admin)).json()["seed"] == 5
