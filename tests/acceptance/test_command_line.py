@@ -1,5 +1,6 @@
 """The program from a shell: what it prints, and how it ends where something is wrong."""
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -38,6 +39,13 @@ def test_tokens_are_issued_listed_shown_revoked_and_restored(tmp_path: Path) -> 
         assert "active" in run("restore", issued["accessor"])
         assert "1 tokens revoked" in run("revoke", issued["accessor"], "--reason", "drill")
         assert json.loads(run("show", issued["accessor"], "--json"))["state"] == "revoked"
+        other = json.loads(run("issue", "--principal", "p", "--cohort", "beta", "--label", "wave-1", "--json"))
+        printed = hashlib.sha256(other["token"].encode()).hexdigest()
+        done = json.loads(run("revoke", "--fingerprint", printed, "--transfers", "finish", "--json"))
+        assert [item["accessor"] for item in done["items"]] == [other["accessor"]]
+        assert done["in_flight"] == {"queued": "cancel", "running": "cancel", "transfers": "finish"}
+        again = json.loads(run("revoke", "--label", "wave-1", "--queued", "keep", "--running", "finish", "--json"))
+        assert [item["outcome"] for item in again["items"]] == ["already"]
         refused = leakdrill(
             "tokens",
             "restore",

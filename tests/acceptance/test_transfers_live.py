@@ -105,8 +105,9 @@ def revoke(live: Live, principal: str, **in_flight: str) -> dict[str, Any]:
     return done
 
 
-def effect(live: Live, id: str) -> dict[str, Any]:
-    found: dict[str, Any] = live.control("GET", f"/control/revocations/{id}")["effect"]
+def transfers(live: Live, id: str) -> dict[str, Any]:
+    """What the revocation's report says of them."""
+    found: dict[str, Any] = live.control("GET", f"/control/revocations/{id}")["effect"]["transfers"]
     return found
 
 
@@ -137,7 +138,8 @@ def test_a_revocation_cuts_what_is_open_on_every_surface_and_nobody_elses(live: 
         untouched.hasten.set()
         untouched.join(20)
         assert untouched.whole
-        seen = eventually(lambda: found if (found := effect(live, done["id"])["transfers"])["cut"] == 4 else None)
+        eventually(lambda: transfers(live, done["id"])["cut"] == 4)
+        seen = transfers(live, done["id"])
         assert seen["finished"] == 0
         assert 0 <= seen["bytes_after"] < LARGE
         assert seen["last_at"] - done["acknowledged_at"] < SECONDS
@@ -164,7 +166,8 @@ def test_a_transfer_may_finish_where_the_revocation_says_so(live: Live) -> None:
         download.hasten.set()
         download.join(20)
         assert download.whole
-        seen = eventually(lambda: found if (found := effect(live, done["id"])["transfers"])["finished"] else None)
+        eventually(lambda: transfers(live, done["id"])["finished"] == 1)
+        seen = transfers(live, done["id"])
         assert (seen["cut"], seen["finished"]) == (0, 1)
         assert seen["bytes_after"] > 0
 

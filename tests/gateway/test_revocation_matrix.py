@@ -122,7 +122,7 @@ async def finished(desk: Desk, headers: dict[str, str]) -> str:
     job = await desk.finished()
     assert job.id == id
     for variant in ("thumbnail", "spritesheet"):
-        outputs.beside(desk.settings.media / f"{id}.1.mp4", variant).write_bytes(b"0123456789")  # type: ignore[arg-type]
+        outputs.beside(desk.settings.media / f"{id}.1.mp4", variant).write_bytes(b"0123456789")
     return id
 
 
@@ -130,6 +130,11 @@ async def answered(desk: Desk, method: str, path: str, headers: dict[str, str], 
     answer = await desk.http.request(method, path, headers=headers, **options)
     assert answer.status_code in (200, 201), answer.text
     return answer.json()
+
+
+async def endpoint_at(desk: Desk, headers: dict[str, str], url: str) -> str:
+    body = {"name": "mine", "url": url, "event_types": ["video.completed"]}
+    return str((await answered(desk, "POST", "/v1/webhook_endpoints", headers, json=body))["id"])
 
 
 async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Person:
@@ -149,14 +154,12 @@ async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Pers
     ]
     for _ in spare:
         await desk.claimed()
-    endpoints = []
-    for path in (f"/{name}", f"/{name}/dying"):
-        body = {"name": name, "url": receiver.url(path), "event_types": ["video.completed"]}
-        endpoints.append((await answered(desk, "POST", "/v1/webhook_endpoints", headers, json=body))["id"])
+    endpoint = await endpoint_at(desk, headers, receiver.url(f"/{name}"))
+    dying = await endpoint_at(desk, headers, receiver.url(f"/{name}/dying"))
     await finished(desk, headers)
     await desk.create(headers)
     running = await desk.claimed()
-    return Person(token, child, done, etag, link, shared, spare, childs_done, *endpoints, running)
+    return Person(token, child, done, etag, link, shared, spare, childs_done, endpoint, dying, running)
 
 
 Call = tuple[str, str, dict[str, str], dict[str, Any]]
