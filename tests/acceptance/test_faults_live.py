@@ -157,7 +157,8 @@ def test_a_slow_download_arrives_late_and_whole_and_ends_with_its_token(live: Li
                 "POST", "/control/revocations", json={"selector": {"accessor": issued["accessor"]}, "reason": "drill"}
             )
             revoked = time.monotonic()
-            with pytest.raises(httpx.RemoteProtocolError):
+            # Closed by the fault, or reset by the look at open transfers: whichever comes first.
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 for _ in parts:
                     pass
             assert time.monotonic() - revoked < 0.5
