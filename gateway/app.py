@@ -23,6 +23,7 @@ from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
 from gateway.control import webhooks as control_webhooks
+from gateway.disclosures import endpoints as disclosures
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.faults import latency
@@ -31,6 +32,8 @@ from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
+from gateway.notices import Intake
+from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
 from gateway.revocations.transfers import Transfers
@@ -79,6 +82,7 @@ ROUTERS = (
     shares.router,
     hooks.router,
     oauth.router,
+    disclosures.router,
     minting.router,
     control_state.public,
     control_state.router,
@@ -105,8 +109,10 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
-    line, transfers = Line(settings.estimate_seconds), Transfers(store, clock)
-    context = Context(settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers)
+    line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    context = Context(
+        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake
+    )
     deliverer = _deliverer(settings, store, clock)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
@@ -146,7 +152,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     add_handlers(app)
     larger = {"/control/trace": settings.max_clip_bytes, "/v1/videos": settings.max_upload_bytes}
     app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger={**larger, "/disclosures/": MAX_BATCH_BYTES})
     app.add_middleware(RequestId)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:

@@ -8,6 +8,7 @@
         ├── FetchFailed           400
         ├── ConfirmationRequired  400
         ├── InvalidCredentials    401
+        ├── SignatureRefused      401
         ├── InsufficientScope     403
         ├── LinkRefused           403
         ├── NotFound              404
@@ -24,6 +25,7 @@
         ├── InsufficientQuota     429
         ├── ServerFault           500
         ├── StoreUnavailable      503
+        ├── ReporterKeysUnreadable 503
         └── Overloaded            503
 
 Every API error is answered as ``{"error": {"message", "type", "param", "code"}}``, which OpenAI's clients read.
@@ -118,6 +120,18 @@ class InvalidCredentials(APIError):
         super().__init__(message, headers={"WWW-Authenticate": challenge, "x-should-retry": "false"})
         self.accessor = accessor
         self.reason = reason
+
+
+class SignatureRefused(APIError):
+    """A notice without a signature, or with one that no current key of a reporter made over this body."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_signature"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        # RFC 9110, section 15.5.2, wants a challenge; the scheme is the programme's pair of headers.
+        super().__init__(message, code=code, headers={"WWW-Authenticate": 'Github-Public-Key realm="leakdrill"'})
 
 
 class InsufficientScope(APIError):
@@ -248,6 +262,14 @@ class StoreUnavailable(APIError):
     status = 503
     type = "server_error"
     code = "store_unavailable"
+
+
+class ReporterKeysUnreadable(APIError):
+    """The file of reporters' keys is broken, so nobody is believed; nothing was changed. Send the notice again."""
+
+    status = 503
+    type = "server_error"
+    code = "reporter_keys_unreadable"
 
 
 class Overloaded(APIError):

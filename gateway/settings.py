@@ -66,6 +66,15 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a delivery may take.")
     webhook_poll_seconds: float = Field(0.25, gt=0, description="How often the gateway looks for due deliveries.")
     share_approval: bool = Field(False, description="Whether an operator must approve before a clip is shared.")
+    disclosure_keys_file: str = Field(
+        "", description="Public keys of reporters of leaks; empty means `disclosure-keys.json` in the data directory."
+    )
+    disclosure_policy: Literal["observe", "quarantine", "revoke"] = Field(
+        "quarantine", description="What becomes of a token that is reported as leaked: observe, quarantine or revoke."
+    )
+    disclosure_labels: bool = Field(
+        True, description="Whether a reporter is told which tokens were ours; otherwise the answer is 204."
+    )
     log_level: str = Field("warning", description="debug, info, warning or error.")
 
     @field_validator("log_level")
@@ -86,6 +95,11 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """Where the SQLite database lies."""
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data / "leakdrill.db"
+
+    @property
+    def reporter_keys(self) -> Path:
+        """File of the public keys of those who report leaks."""
+        return Path(self.disclosure_keys_file) if self.disclosure_keys_file else self.data / "disclosure-keys.json"
 
     @property
     def media(self) -> Path:

@@ -37,14 +37,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.traces",
         "gateway.webhooks",
         "gateway.shares",
+        "gateway.notices",
     ),
     ("gateway.web",),
-    ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks"),
+    ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures"),
     ("gateway.app",),
     ("gateway.serve", "gateway.supervisor"),
     ("gateway.commands", "gateway.cli", "gateway.__main__"),
 )
-HTTP_ROOMS = ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks")
+HTTP_ROOMS = ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures")
 # Rooms that know nothing of HTTP.
 NO_FASTAPI = tuple(room for floor in FLOORS[:4] for room in floor)
 MAX_MODULE_LINES = 400

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from gateway.control.tombstones import TokenDetail
 from gateway.tokens import TokenFilter, TokenState, service
 from gateway.tokens.service import NewToken
+from gateway.tokens.tombstone import inscription
 from gateway.web.auth import Admin
 from gateway.web.context import Ctx
 from gateway.web.schemas import Body, IssuedToken, Name, Scope, TokenInfo
@@ -70,9 +72,10 @@ async def list_tokens(
 
 
 @router.get("/tokens/{accessor}")
-async def show(accessor: str, ctx: Ctx, actor: Admin) -> TokenInfo:
-    """One token."""
-    return TokenInfo.of(await service.show(ctx.store, accessor), ctx.clock.now())
+async def show(accessor: str, ctx: Ctx, actor: Admin) -> TokenDetail:
+    """One token, and who disclosed it and when it was first tried after its end."""
+    token = await service.show(ctx.store, accessor)
+    return TokenDetail.with_tombstone(token, await inscription(ctx.store, token), ctx.clock.now())
 
 
 @router.patch("/tokens/{accessor}")

@@ -13,6 +13,7 @@ from gateway.store import (
     Store,
     characters,
     deliveries,
+    disclosures,
     events,
     exercise,
     faults,
@@ -91,6 +92,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         findings.delete_all(tx)
         characters.delete_all(tx)
         deliveries.delete_all(tx)
+        disclosures.delete_all(tx)
         webhooks.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
         exercise.set_phase(tx, Phase.NORMAL, now)

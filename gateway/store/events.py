@@ -73,6 +73,17 @@ def first_of_token(tx: Connection, accessor: str) -> Event | None:
     return _event(row) if row else None
 
 
+def first_misuse(tx: Connection, accessor: str, since: float) -> float | None:
+    """When the first request was refused because the token is revoked, Unix seconds; None for never."""
+    row = tx.fetch_one(
+        "SELECT min(at) AS at FROM events WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') "
+        "AND kind = 'request.refused' AND accessor = :accessor AND at >= :since "
+        "AND json_extract(data, '$.reason') = 'revoked'",
+        {"accessor": accessor, "since": since},
+    )
+    return row["at"] if row else None
+
+
 def last_seq(tx: Connection) -> int:
     """The number of the newest event, 0 where there is none."""
     row = tx.fetch_one("SELECT max(seq) AS seq FROM events")

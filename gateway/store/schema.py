@@ -144,6 +144,19 @@ CREATE TABLE idempotency (
     PRIMARY KEY (accessor, key)
 ) WITHOUT ROWID;
 
+CREATE TABLE disclosures (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    notice   BLOB NOT NULL UNIQUE,
+    accessor TEXT REFERENCES tokens (accessor),
+    reporter TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    source   TEXT NOT NULL,
+    url      TEXT NOT NULL,
+    outcome  TEXT NOT NULL,
+    at       REAL NOT NULL
+);
+CREATE INDEX disclosures_token ON disclosures (accessor, seq) WHERE accessor IS NOT NULL;
+
 CREATE TABLE webhook_endpoints (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     id               TEXT NOT NULL UNIQUE,

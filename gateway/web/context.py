@@ -13,6 +13,7 @@ from gateway.faults.service import FaultDesk
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
+from gateway.notices import Intake
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
@@ -38,6 +39,7 @@ class Context:
     clients: ClientBook
     inputs: Inputs
     transfers: Transfers
+    intake: Intake
 
 
 def context_of(request: Request) -> Context:

@@ -16,6 +16,7 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
     RateLimitExceeded,
+    SignatureRefused,
     StoreUnavailable,
     UnprocessableRequest,
     UnsupportedMediaType,
@@ -40,10 +41,16 @@ ENVELOPE: dict[str, Any] = {
 }
 SCHEMES: dict[str, Any] = {
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, `ldk_…`."},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Github-Public-Key-Signature",
+        "description": "ECDSA P-256 with SHA-256 over the body, base64; Github-Public-Key-Identifier names the key.",
+    },
     "admin": {"type": "http", "scheme": "bearer", "description": "The admin token, from the file `admin.token`."},
 }
 # Who may call what lies below a path; elsewhere everybody may.
-GUARDS = {"/v1/": "token", "/control/": "admin", "/oauth/introspect": "admin"}
+GUARDS = {"/v1/": "token", "/control/": "admin", "/oauth/introspect": "admin", "/disclosures/": "signature"}
 
 ALWAYS: tuple[type[APIError], ...] = (InvalidRequest, UnprocessableRequest, StoreUnavailable)
 WITH_BODY: tuple[type[APIError], ...] = (PayloadTooLarge, UnsupportedMediaType)
@@ -51,6 +58,7 @@ CHANGING: tuple[type[APIError], ...] = (NotFound, Conflict)
 BY_GUARD: dict[str, tuple[type[APIError], ...]] = {
     "token": (InvalidCredentials, InsufficientScope, RateLimitExceeded),
     "admin": (InvalidCredentials,),
+    "signature": (SignatureRefused,),
 }
 
 

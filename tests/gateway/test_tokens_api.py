@@ -16,7 +16,7 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(desk: Desk) -> None:
     assert issued["scopes"] == ["videos:read", "videos:write"]
     shown = (await desk.http.get(f"/control/tokens/{issued['accessor']}", headers=desk.admin)).json()
     listed = (await desk.http.get("/control/tokens", headers=desk.admin)).json()["data"]
-    assert listed == [shown]
+    assert listed == [{name: shown[name] for name in listed[0]}]
     assert "token" not in shown
     database = desk.settings.database_path
     kept = database.read_bytes() + database.with_name(database.name + "-wal").read_bytes()

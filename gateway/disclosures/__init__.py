@@ -1,0 +1,1 @@
+"""The HTTP room for who finds leaked tokens: `/disclosures/github`."""
