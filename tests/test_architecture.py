@@ -17,7 +17,7 @@ STDLIB_AND_OWN = "stdlib"
 
 # Third parties that each part may import, besides the standard library.
 THIRD_PARTIES = {
-    # c2pa and cryptography come with the extra `provenance` and are imported late.
+    # c2pa comes with the extra `provenance`; it and cryptography are imported late.
     "fake_model": {"numpy", "PIL", "imageio_ffmpeg", "yaml", "c2pa", "cryptography"},
     "frontend": {"gradio", "httpx", "yaml", "fastapi", "starlette", "uvicorn"},
     "drills": {"httpx", "pydantic", "pydantic_core", "yaml", "jinja2"},
