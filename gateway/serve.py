@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from gateway.clock import SystemClock
 from gateway.errors import OperatorError
@@ -69,6 +71,9 @@ def run_gateway(settings: Settings) -> None:
     store = open_sqlite(settings.database_path)
     listener = listen(settings.host, settings.port)
     app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
+    # What is there by now stays for as long as the process lives; no collection need walk it again.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -81,6 +86,21 @@ def run_gateway(settings: Settings) -> None:
     configure_logging(settings.log_level)
     die_with_parent()
     uvicorn.Server(config).run(sockets=[listener])
+
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """Calls `stop` in the loop at each SIGTERM or Ctrl-C. The loop's own handlers would be gone once it has ended, and
+    one signal too many would then kill a process that is about to leave in order."""
+
+    def heed(_signum: int, _frame: object) -> None:
+        if loop.is_running():
+            loop.call_soon_threadsafe(stop)
+
+    for signum in STOPPING:
+        signal.signal(signum, heed)
 
 
 def run_worker(settings: Settings, slots: int) -> None:
@@ -98,10 +118,11 @@ def run_worker(settings: Settings, slots: int) -> None:
     async def work() -> None:
         store = open_sqlite(settings.database_path)
         worker = WorkerProcess(settings, store, SystemClock(), renderer, slots=slots)
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, worker.stop)
+        _heed_signals(asyncio.get_running_loop(), worker.stop)
         await worker.run()
         await store.close()
 
     asyncio.run(work())
+    # The interpreter takes its handlers down before it is gone, but leaves ignored signals ignored.
+    for signum in STOPPING:
+        signal.signal(signum, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -237,13 +238,27 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     raw.row_factory = sqlite3.Row
     try:
-        raw.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(raw)
         raw.execute("PRAGMA synchronous = NORMAL")
         raw.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
         raw.close()
         raise
     return raw
+
+
+def _switch_to_wal(raw: sqlite3.Connection) -> None:
+    """Several processes may open a new file at once, and SQLite does not wait for the lock that this change takes."""
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
