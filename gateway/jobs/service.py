@@ -109,10 +109,9 @@ async def show(store: Store, line: Line, token: Token, id: str, *, now: float) -
 async def poll(
     store: Store, line: Line, secret_hash: bytes, id: str, *, now: float
 ) -> tuple[Token | None, Standing | None]:
-    """A bearer's token and, if the job is its own, how that stands: one visit for both, because polls are many.
+    """A bearer's token and, if the job is its own, how that stands: one snapshot for both, because polls are many.
 
-    The token is not judged here; without a good one the standing must not be shown. The token is looked up before the
-    job, so a revocation in between shows a job that it has stopped to a request that began before it.
+    The token is not judged here; without a good one the standing must not be shown.
     """
 
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
@@ -121,7 +120,7 @@ async def poll(
             return token, None
         return token, _standing(tx, line, job, now)
 
-    return await store.read(work, snapshot=False)
+    return await store.read(work)
 
 
 async def page(

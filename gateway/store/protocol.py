@@ -45,7 +45,8 @@ class Store(Protocol):
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         """Runs `work` on one consistent snapshot that holds every change committed before the call.
 
-        Without `snapshot` each statement sees what is committed when it runs, which costs a round less at each end.
+        Without `snapshot` each statement sees what is committed when it runs; for a single one that is the same, and
+        costs less.
         """
         ...
 
