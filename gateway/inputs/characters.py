@@ -6,7 +6,7 @@ import secrets
 
 from gateway.errors import NotFound
 from gateway.events import EventKind
-from gateway.store import Connection, Store, characters, events, tokens
+from gateway.store import Connection, Store, characters, events
 from gateway.store.characters import Character, Colours
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
@@ -17,8 +17,7 @@ async def create(store: Store, token: Token, *, name: str, colours: Colours, now
     character = Character(f"char_{secrets.token_hex(16)}", token.accessor, name, colours, now)
 
     def work(tx: Connection) -> None:
-        current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
-        token_service.ensure_scope(current, token_service.WRITE)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         characters.insert(tx, character)
         data = {"id": character.id, "name": name}
         events.append(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.errors import InvalidRequest, NotFound
-from gateway.jobs import outputs
-from gateway.store import Connection, Store, jobs
+from gateway.errors import InvalidRequest
+from gateway.jobs import outputs, service
+from gateway.store import Connection, Store
 from gateway.store.jobs import Job, RenderRequest
 from gateway.store.tokens import Token
 
@@ -34,9 +34,7 @@ async def source(store: Store, token: Token, id: str, *, param: str) -> Job:
     """One of the token's own finished jobs; raises NotFound, or Conflict (`video_not_ready`)."""
 
     def work(tx: Connection) -> Job:
-        job = jobs.get(tx, id)
-        if job is None or job.accessor != token.accessor:
-            raise NotFound(f"There is no video {id[:80]!r} under this key.", param=param)
+        job = service.own(tx, token, id, param)
         outputs.ensure_completed(job, param=param)
         return job
 

@@ -61,8 +61,7 @@ async def submit(
     id = id or new_id()
 
     def work(tx: Connection) -> Standing:
-        current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
-        token_service.ensure_scope(current, token_service.WRITE)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         before = _made_before(tx, line, token, attempt, now) if attempt is not None else None
         if before is not None:
             return before
@@ -90,8 +89,7 @@ async def made_before(store: Store, line: Line, token: Token, attempt: Attempt, 
     """
 
     def work(tx: Connection) -> Standing | None:
-        current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
-        token_service.ensure_scope(current, token_service.WRITE)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         return _made_before(tx, line, token, attempt, now)
 
     return await store.read(work)
@@ -101,7 +99,7 @@ async def show(store: Store, line: Line, token: Token, id: str, *, now: float) -
     """One of the token's own jobs and where it stands; raises NotFound."""
 
     def work(tx: Connection) -> Standing:
-        return _standing(tx, line, _own(tx, token, id), now)
+        return _standing(tx, line, own(tx, token, id), now)
 
     return await store.read(work)
 
@@ -141,9 +139,9 @@ async def cancel(store: Store, line: Line, token: Token, id: str, *, now: float)
     """Ends the job if it has not ended; the worker lets go within a guard tick."""
 
     def work(tx: Connection) -> Standing:
-        job = _own(tx, token, id)
+        job = own(tx, token, id)
         _stop(tx, job, token, now)
-        return _standing(tx, line, _own(tx, token, id), now)
+        return _standing(tx, line, own(tx, token, id), now)
 
     return await store.write(work)
 
@@ -152,7 +150,7 @@ async def delete(store: Store, token: Token, id: str, *, now: float) -> Job:
     """Ends the job if need be and hides it; the job as it was, so that its file can be removed."""
 
     def work(tx: Connection) -> Job:
-        job = _own(tx, token, id)
+        job = own(tx, token, id)
         _stop(tx, job, token, now)
         jobs.mark_deleted(tx, id, now)
         events.append(tx, EventKind.JOB_DELETED, at=now, actor=token.principal, accessor=token.accessor, job=id)
@@ -179,10 +177,11 @@ async def load(store: Store, line: Line, *, now: float) -> Load:
     return await store.read(lambda tx: line.load(tx, now, fresh=True))
 
 
-def _own(tx: Connection, token: Token, id: str) -> Job:
+def own(tx: Connection, token: Token, id: str, param: str = "video_id") -> Job:
+    """One of the token's own jobs; raises NotFound naming `param`."""
     job = jobs.get(tx, id)
     if job is None or job.accessor != token.accessor:
-        raise unknown(id, "video_id")
+        raise unknown(id, param)
     return job
 
 

@@ -6,6 +6,7 @@ import secrets
 
 from gateway.errors import Conflict, NotFound
 from gateway.events import EventKind
+from gateway.jobs.service import own
 from gateway.store import Connection, Store, events, jobs, shares, tokens
 from gateway.store.jobs import Job, JobStatus
 from gateway.store.shares import Shared, ShareState
@@ -17,7 +18,7 @@ AUTOMATIC = "gateway"
 
 async def show(store: Store, token: Token, id: str) -> Job:
     """One of the token's own jobs, whose `share` and `share_id` tell; raises NotFound."""
-    return await store.read(lambda tx: _own(tx, token, id))
+    return await store.read(lambda tx: own(tx, token, id))
 
 
 async def ask(store: Store, token: Token, id: str, *, approval: bool, now: float) -> Job:
@@ -28,8 +29,8 @@ async def ask(store: Store, token: Token, id: str, *, approval: bool, now: float
     """
 
     def work(tx: Connection) -> Job:
-        _still_allowed(tx, token, now)
-        job = _own(tx, token, id)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
+        job = own(tx, token, id)
         if job.status is not JobStatus.COMPLETED:
             raise Conflict(
                 f"Video {job.id} is {job.status}; it can be shared once it is completed.",
@@ -45,7 +46,7 @@ async def ask(store: Store, token: Token, id: str, *, approval: bool, now: float
             state = ShareState.PENDING
         if state is ShareState.PENDING and not approval:
             _move(tx, job, ShareState.APPROVED, EventKind.SHARE_APPROVED, AUTOMATIC, now)
-        return _own(tx, token, id)
+        return own(tx, token, id)
 
     return await store.write(work)
 
@@ -54,11 +55,11 @@ async def withdraw(store: Store, token: Token, id: str, *, now: float) -> Job:
     """Back to private; the link is gone for good, a later one is another. Raises NotFound."""
 
     def work(tx: Connection) -> Job:
-        _still_allowed(tx, token, now)
-        job = _own(tx, token, id)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
+        job = own(tx, token, id)
         if job.share != ShareState.PRIVATE:
             _move(tx, job, ShareState.PRIVATE, EventKind.SHARE_WITHDRAWN, token.principal, now)
-        return _own(tx, token, id)
+        return own(tx, token, id)
 
     return await store.write(work)
 
@@ -117,16 +118,3 @@ def _move(
     # The link itself stays out of the list: whoever reads events could play the clip.
     data = {"from": job.share, "to": str(to), "reason": reason}
     events.append(tx, kind, at=now, actor=actor, accessor=job.accessor, job=job.id, data=data)
-
-
-def _still_allowed(tx: Connection, token: Token, now: float) -> None:
-    """Checked again inside the transaction, so that no share slips past a revocation."""
-    current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
-    token_service.ensure_scope(current, token_service.WRITE)
-
-
-def _own(tx: Connection, token: Token, id: str) -> Job:
-    job = jobs.get(tx, id)
-    if job is None or job.accessor != token.accessor:
-        raise NotFound(f"There is no video {id[:80]!r} under this key.", param="video_id")
-    return job

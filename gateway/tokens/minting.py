@@ -39,8 +39,7 @@ async def mint(store: Store, key: bytes, parent: Token, new: NewChild, *, now: f
     secret = secrets_format.mint()
 
     def work(tx: Connection) -> Token:
-        present = service.ensure_accepted(tokens.by_accessor(tx, parent.accessor), now)
-        service.ensure_scope(present, MINT)
+        present = service.ensure_still_good(tx, parent, MINT, now)
         if tokens.count_children(tx, present.accessor, now) >= MAX_CHILDREN:
             raise Conflict(f"This token has {MAX_CHILDREN} children alive, which is the limit.", code="too_many_tokens")
         wanted = None if new.expires_in is None else now + new.expires_in

@@ -122,6 +122,14 @@ def ensure_scope(token: Token, scope: str) -> None:
         )
 
 
+def ensure_still_good(tx: Connection, token: Token, scope: str, now: float) -> Token:
+    """The same judgement once more, on the row as this transaction sees it: no change slips past a revocation that
+    came between the request's check and its commit."""
+    current = ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
+    ensure_scope(current, scope)
+    return current
+
+
 async def find(store: Store, which: TokenFilter, limit: int) -> list[Token]:
     """Tokens that match, oldest first."""
     return await store.read(lambda tx: tokens.find(tx, which, limit))

@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.errors import InvalidRequest, NotFound
 from gateway.events import EventKind
 from gateway.outbound import Reach, checked
-from gateway.store import Connection, Store, deliveries, events, tokens, webhooks
+from gateway.store import Connection, Store, deliveries, events, webhooks
 from gateway.store.tokens import Token
 from gateway.store.webhooks import Endpoint
 from gateway.tokens import service as token_service
@@ -57,7 +57,7 @@ async def create(
     )
 
     def work(tx: Connection) -> None:
-        _still_allowed(tx, token, now)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         if webhooks.count(tx, token.accessor) >= MOST_ENDPOINTS:
             raise InvalidRequest(
                 f"A token has {MOST_ENDPOINTS} webhook endpoints at the most; delete one first.",
@@ -96,7 +96,7 @@ async def update(
     now = clock.now()
 
     def work(tx: Connection) -> Endpoint:
-        _still_allowed(tx, token, now)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         present = _own(tx, token, id)
         given = {name: value for name, value in vars(changes).items() if value is not None}
         changed = replace(present, **given)
@@ -116,7 +116,7 @@ async def rotate(store: Store, token: Token, id: str, *, keep_old: bool, clock: 
     now = clock.now()
 
     def work(tx: Connection) -> Endpoint:
-        _still_allowed(tx, token, now)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         present = _own(tx, token, id)
         rotated = replace(
             present,
@@ -137,7 +137,7 @@ async def delete(store: Store, token: Token, id: str, *, clock: Clock) -> None:
     now = clock.now()
 
     def work(tx: Connection) -> None:
-        _still_allowed(tx, token, now)
+        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         endpoint = _own(tx, token, id)
         stopped = deliveries.stop_endpoint(tx, id, why=DELETED, now=now)
         webhooks.delete(tx, id)
@@ -153,7 +153,7 @@ async def test(store: Store, token: Token, id: str, event_type: str, *, sender: 
     now = clock.now()
 
     async def still_allowed() -> None:
-        await store.read(lambda tx: _still_allowed(tx, token, clock.now()))
+        await store.read(lambda tx: token_service.ensure_still_good(tx, token, token_service.WRITE, clock.now()))
 
     content = queueing.payload(event_type, f"video_test_{secrets.token_hex(12)}", now).encode()
     reply = await sender.send(
@@ -165,12 +165,6 @@ async def test(store: Store, token: Token, id: str, event_type: str, *, sender: 
         before_sending=still_allowed,
     )
     return reply.status
-
-
-def _still_allowed(tx: Connection, token: Token, now: float) -> None:
-    """Checked again inside the transaction, so that no change slips past a revocation."""
-    current = token_service.ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
-    token_service.ensure_scope(current, token_service.WRITE)
 
 
 def _own(tx: Connection, token: Token, id: str, param: str = "webhook_endpoint_id") -> Endpoint:
