@@ -117,12 +117,11 @@ async def hold_of(store: Store, job: Job, now: float) -> float:
     return await store.read(work)
 
 
-def guess(tx: Connection, now: float) -> float | None:
-    """Seconds that a job should take by the profile in force; None under `instant`."""
-    in_force = present(tx, now).now
+def guess(in_force: InForce, load: Load) -> float | None:
+    """Seconds that a job should take by this profile under this load; None under `instant`."""
     if in_force.profile.instant:
         return None
-    return expected_seconds(in_force.profile, TYPICAL, _load(tx, now)) / in_force.speed
+    return expected_seconds(in_force.profile, TYPICAL, load) / in_force.speed
 
 
 def _load(tx: Connection, now: float) -> Load:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from gateway.faults import latency
+from gateway.faults import latency, profiles
 from gateway.store import Connection, jobs, workers
 from gateway.store.jobs import Job, LineSegment, QueueCounts
 
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
-WORKER_SILENCE_SECONDS = 5.0
 COUNTED_EXACTLY = 500
 # A long line is read again only after this many times what reading it took.
 REST = 20
@@ -82,18 +81,18 @@ class Line:
 
 def _read(tx: Connection, now: float) -> Load:
     segments = tuple(jobs.segments(tx))
-    alive = tuple(workers.alive(tx, now - WORKER_SILENCE_SECONDS))
-    return Load(
-        queue=QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx)),
-        workers=alive,
-        slots=max(1, sum(worker.slots for worker in alive)),
-        render_seconds=_render_seconds(tx, now),
-        segments=segments,
-    )
+    alive = tuple(workers.alive(tx, now - latency.WORKER_SILENCE_SECONDS))
+    queue = QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx))
+    slots = max(1, sum(worker.slots for worker in alive))
+    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), segments)
 
 
-def _render_seconds(tx: Connection, now: float) -> float:
+def _render_seconds(tx: Connection, now: float, queue: QueueCounts, slots: int) -> float:
     """What jobs took under the present latency profile; before any has finished, what the profile expects."""
-    since = latency.present(tx, now).now.since
-    measured = jobs.mean_render_seconds(tx, since)
-    return measured or latency.guess(tx, now) or jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
+    in_force = latency.present(tx, now).now
+    return (
+        jobs.mean_render_seconds(tx, in_force.since)
+        or latency.guess(in_force, profiles.Load(queue.waiting, queue.running, slots))
+        or jobs.mean_render_seconds(tx)
+        or FIRST_GUESS_SECONDS
+    )
