@@ -49,31 +49,21 @@ class _SQLiteConnection:
 
     def transact(self, begin: str, work: Callable[[Connection], T]) -> T:
         """Runs `work` between `begin` and COMMIT; ROLLBACK where it raises."""
-        # Written out where `transact_all` has context managers: every poll passes here.
+        # Not `_transaction`: every poll passes here, and a context manager costs as much as its statements.
+        self._raw.execute(begin)
         try:
-            self._raw.execute(begin)
-            try:
-                result = work(self)
-                self._raw.execute("COMMIT")
-            except BaseException:
-                if self._raw.in_transaction:
-                    self._raw.execute("ROLLBACK")
-                raise
-        except sqlite3.DatabaseError as exc:
-            raise _unavailable(exc) from exc
+            result = work(self)
+            self._raw.execute("COMMIT")
+        except BaseException:
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+            raise
         return result
-
-    def look(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` without a transaction around it."""
-        try:
-            return work(self)
-        except sqlite3.DatabaseError as exc:
-            raise _unavailable(exc) from exc
 
     def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
         """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
 
-        Raises sqlite3.OperationalError where the write lock is not free, StoreUnavailable where the commit fails.
+        Raises what sqlite3 does where all of it fails: OperationalError where the write lock is not free.
         """
         if len(works) == 1:
             with self._transaction("BEGIN IMMEDIATE"):
@@ -83,13 +73,12 @@ class _SQLiteConnection:
             for work in works:
                 self._raw.execute("SAVEPOINT unit")
                 try:
-                    with _told_as_unavailable():
-                        outcomes.append((work(self), None))
+                    outcomes.append((work(self), None))
                 except Exception as exc:
                     if not self._raw.in_transaction:  # SQLite gave up on all of it: a full disk, say
                         raise
                     self._raw.execute("ROLLBACK TO unit")
-                    outcomes.append((None, exc))
+                    outcomes.append((None, _told(exc)))
                 self._raw.execute("RELEASE unit")
         return outcomes
 
@@ -143,7 +132,13 @@ class SQLiteStore:
         self._since_checkpoint = 0
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        return self._reader.transact("BEGIN", work) if snapshot else self._reader.look(work)
+        try:
+            return self._reader.transact("BEGIN", work) if snapshot else work(self._reader)
+        except sqlite3.DatabaseError as exc:
+            told = _told(exc)
+            if told is exc:
+                raise
+            raise told from exc
 
     async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
         loop = asyncio.get_running_loop()
@@ -206,29 +201,11 @@ class SQLiteStore:
             connection.close()
 
 
-@contextmanager
-def _told_as_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as exc:
-        raise _unavailable(exc) from exc
-
-
-def _unavailable(exc: sqlite3.DatabaseError) -> StoreUnavailable:
-    """What the database could not do, as the caller is told. What a statement got wrong is no such thing: it is raised
-    again as it is."""
-    if isinstance(exc, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
-        raise exc
-    return StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.")
-
-
 def _told(exc: BaseException) -> BaseException:
-    """The same for an error that is handed on rather than raised."""
-    if isinstance(exc, sqlite3.DatabaseError):
-        try:
-            return _unavailable(exc)
-        except sqlite3.DatabaseError as wrong:
-            return wrong
+    """What the database could not do is told as StoreUnavailable; what a statement got wrong stays as it is."""
+    wrong = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+    if isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, wrong):
+        return StoreUnavailable(f"The database did not answer ({exc}). Nothing was changed; ask again.")
     return exc
 
 
