@@ -150,9 +150,13 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    larger = {"/control/trace": settings.max_clip_bytes, "/v1/videos": settings.max_upload_bytes}
+    larger = {
+        "/control/trace": settings.max_clip_bytes,
+        "/v1/videos": settings.max_upload_bytes,
+        "/disclosures/": MAX_BATCH_BYTES,
+    }
     app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger={**larger, "/disclosures/": MAX_BATCH_BYTES})
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     app.add_middleware(RequestId)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:

@@ -36,6 +36,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+# Under this key of a request's ASGI scope any room may leave headers, raw (name, value) pairs, for its answer. Errors
+# carry them too.
+ANSWER_HEADERS = "leakdrill.headers"
+
 
 class LeakdrillError(Exception):
     """Anything that leakdrill itself reports."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import ANSWER_HEADERS, InvalidRequest, NotFound
 from gateway.events import EventKind
 from gateway.faults.failures import (
     DEFAULT_DELAY_SECONDS,
@@ -30,7 +30,6 @@ from gateway.store.tokens import Token
 
 READ_SECONDS = 0.25
 # What a strike leaves in the request's scope, for those who serve it.
-HEADERS = "leakdrill.headers"
 FATE = "leakdrill.fate"
 DOWNLOAD = "leakdrill.download"
 
@@ -80,7 +79,7 @@ class FaultDesk:
             found = await self._from_rules(token, surface, now)
         if found is None:
             return False
-        scope.setdefault(HEADERS, []).append((HEADER, found.failure.encode()))
+        scope.setdefault(ANSWER_HEADERS, []).append((HEADER, found.failure.encode()))
         error = error_of(found.failure, found.options)
         if error is not None:
             raise error

@@ -10,12 +10,10 @@ import math
 from collections.abc import MutableMapping
 from typing import Any
 
-from gateway.errors import RateLimitExceeded
+from gateway.errors import ANSWER_HEADERS, RateLimitExceeded
 from gateway.limits.tiers import Tiers
 from gateway.tokens import Token
 
-# Where the outermost middleware finds headers to put on the answer.
-ANSWER_HEADERS = "leakdrill.headers"
 MAX_TOKENS = 100_000
 # Rounding of a wall clock's float: who waits exactly as told must not be refused for it.
 SLACK_SECONDS = 1e-5

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import PayloadTooLarge
+from gateway.errors import ANSWER_HEADERS, PayloadTooLarge
 from gateway.web.answers import REQUEST_ID, answer
-
-EXTRA_HEADERS = "leakdrill.headers"
 
 
 class RequestId:
     """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, and the headers that anything
-    on the way left under `EXTRA_HEADERS` in the scope: raw (name, value) pairs, which reach errors as well."""
+    on the way left under `ANSWER_HEADERS` in the scope: raw (name, value) pairs, which reach errors as well."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,7 +31,7 @@ class RequestId:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [(b"x-request-id", request_id.encode()), *scope.get(EXTRA_HEADERS, ())]
+                own = [(b"x-request-id", request_id.encode()), *scope.get(ANSWER_HEADERS, ())]
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
