@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+from gateway.errors import StoreUnavailable
 from gateway.store import Store, tokens
+
+log = logging.getLogger("leakdrill.gateway")
 
 
 class UsageBook:
@@ -22,10 +26,17 @@ class UsageBook:
         if not self._last:
             return
         taken, self._last = self._last, {}
-        await store.write(lambda tx: tokens.touch(tx, taken.items()))
+        try:
+            await store.write(lambda tx: tokens.touch(tx, taken.items()))
+        except StoreUnavailable:
+            self._last = {**taken, **self._last}
+            raise
 
     async def run(self, store: Store, every: float = 1.0) -> None:
         """Flushes for ever; cancel it, then `flush` once more."""
         while True:
             await asyncio.sleep(every)
-            await self.flush(store)
+            try:
+                await self.flush(store)
+            except StoreUnavailable as exc:
+                log.warning("action=usage_not_written reason=%s", exc)
