@@ -7,19 +7,15 @@ behind itself as often as wanted.
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
-import uuid
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
-from types import TracebackType
 
 from fake_model.errors import EncoderError
-from fake_model.export import EncoderSettings, VideoWriter, ffmpeg_command, mux_command
+from fake_model.export import EncoderSettings
+from fake_model.staged import StagedWriter
 
 
-class LoopWriter:
+class LoopWriter(StagedWriter):
     """Used as `VideoWriter`, for the frames before the loop and those of one loop.
 
     Args:
@@ -41,28 +37,18 @@ class LoopWriter:
         interrupt: Callable[[], bool],
         settings: EncoderSettings,
     ) -> None:
-        self._output, self._first, self._num_frames = output, first, num_frames
-        self._interrupt, self._settings = interrupt, settings
-        self._stream = output.with_name(f".{output.name[:80]}.{uuid.uuid4().hex[:12]}.h264.part")
-        self._encoder = self._writer(self._stream, partial(ffmpeg_command, key_frame=first))
+        super().__init__(output, first, interrupt, settings)
+        self._first, self._num_frames = first, num_frames
 
-    def __enter__(self) -> LoopWriter:
-        return self
-
-    def write(self, frame: memoryview) -> None:
-        """Hand one raw yuv420p frame to ffmpeg."""
-        self._encoder.write(frame)
-
-    def close(self) -> None:
-        """Let ffmpeg finish the loop, repeat it, and give the clip its name."""
-        self._encoder.close()
+    def _join(self) -> None:
+        """The frames before the loop, and the loop as often as it takes."""
         stream = self._stream.read_bytes()
         starts = [*frame_starts(stream), len(stream)]
         length = len(starts) - 1 - self._first
         if length < 1:
             raise EncoderError("ffmpeg failed: its stream has fewer frames than it was given")
         whole = memoryview(stream)
-        with self._writer(self._output, mux_command) as muxer:
+        with self._muxer() as muxer:
             muxer.write(whole[: starts[self._first]])
             left = self._num_frames - self._first
             while left:
@@ -70,18 +56,6 @@ class LoopWriter:
                 muxer.write(whole[starts[self._first] : starts[self._first + frames]])
                 left -= frames
             muxer.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._encoder.__exit__(kind, error, trace)
-        with contextlib.suppress(OSError):
-            self._stream.unlink(missing_ok=True)
-
-    def _writer(
-        self, output: pathlib.Path, command: Callable[[EncoderSettings, pathlib.Path], list[str]]
-    ) -> VideoWriter:
-        return VideoWriter(output, interrupt=self._interrupt, command=command, **asdict(self._settings))
 
 
 def frame_starts(stream: bytes) -> list[int]:

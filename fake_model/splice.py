@@ -6,25 +6,22 @@ frame that needs none before it, so that one behind the other is a stream again.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import pathlib
 import subprocess
-import uuid
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from functools import partial
-from types import TracebackType
+from dataclasses import replace
 
 from fake_model.errors import EncoderError
-from fake_model.export import EncoderSettings, VideoWriter, ffmpeg_command, mux_command
+from fake_model.export import EncoderSettings, ffmpeg_command
 from fake_model.footage import Pipe, input_options
+from fake_model.staged import StagedWriter
 
 _CHUNK = 1 << 20
 _PATIENCE = 60.0
 
 
-class SpliceWriter:
+class SpliceWriter(StagedWriter):
     """Used as `VideoWriter`, for the frames that come behind a clip's own.
 
     Args:
@@ -40,23 +37,12 @@ class SpliceWriter:
     def __init__(
         self, source: pathlib.Path, output: pathlib.Path, interrupt: Callable[[], bool], settings: EncoderSettings
     ) -> None:
-        self._source, self._output, self._interrupt, self._settings = source, output, interrupt, settings
-        self._stream = output.with_name(f".{output.name[:80]}.{uuid.uuid4().hex[:12]}.h264.part")
-        command = partial(ffmpeg_command, key_frame=0)
-        self._encoder = VideoWriter(self._stream, interrupt=interrupt, command=command, **asdict(settings))
+        super().__init__(output, 0, interrupt, settings)
+        self._source = source
 
-    def __enter__(self) -> SpliceWriter:
-        return self
-
-    def write(self, frame: memoryview) -> None:
-        """Hand one raw yuv420p frame to ffmpeg."""
-        self._encoder.write(frame)
-
-    def close(self) -> None:
-        """Let ffmpeg finish the new frames, put them behind the clip's, and give the whole its name."""
-        self._encoder.close()
-        writer = VideoWriter(self._output, interrupt=self._interrupt, command=mux_command, **asdict(self._settings))
-        with writer as muxer:
+    def _join(self) -> None:
+        """The clip's own packets, and the new ones behind them."""
+        with self._muxer() as muxer:
             chunk = memoryview(bytearray(_CHUNK))
             with Pipe(stream_command(self._source), self._interrupt, "source", _PATIENCE) as packets:
                 while count := packets.read_into(chunk):
@@ -67,13 +53,6 @@ class SpliceWriter:
                 while count := stream.readinto(chunk):
                     muxer.write(chunk[:count])
             muxer.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._encoder.__exit__(kind, error, trace)
-        with contextlib.suppress(OSError):
-            self._stream.unlink(missing_ok=True)
 
 
 def stream_command(source: pathlib.Path) -> list[str]:
