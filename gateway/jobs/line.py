@@ -18,7 +18,7 @@ from gateway.store.jobs import Job, LineSegment, QueueCounts
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
 COUNTED_EXACTLY = 500
 # A long line is read again only after this many times what reading it took.
-REST = 20
+REST = 50
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,8 @@ class Line:
         """Another job has come in."""
         self._joined += 1
 
-    def ahead(self, tx: Connection, now: float, job: Job) -> int:
-        """How many waiting jobs will be served before this one."""
-        load = self.load(tx, now)
+    def ahead(self, tx: Connection, load: Load, job: Job) -> int:
+        """How many waiting jobs will be served before this one; `load` is what `load()` has just said."""
         if load.queue.waiting + self._joined <= COUNTED_EXACTLY:
             return jobs.ahead_of(tx, job)
         before = sum(one.count for one in load.segments if one.priority < job.priority)

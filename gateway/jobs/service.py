@@ -33,6 +33,12 @@ class Standing:
     eta_seconds: float | None
     replayed: bool = False
 
+    @property
+    def poll_after_ms(self) -> int | None:
+        """When to ask again, in milliseconds; None once it has ended. OpenAI's poll helper keeps the first value it
+        sees, so it must suit the whole wait."""
+        return None if self.eta_seconds is None else min(2000, max(200, int(self.eta_seconds * 1000) // 5))
+
 
 def new_id() -> str:
     """A video's id. Its first 64 random bits are the clip's forensic mark."""
@@ -235,7 +241,8 @@ def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:
     if job.ended:
         return Standing(job, None, None)
+    load = line.load(tx, now)
     if job.status is JobStatus.QUEUED:
-        ahead = line.ahead(tx, now, job)
-        return Standing(job, ahead, line.load(tx, now).eta_seconds(ahead))
-    return Standing(job, None, line.load(tx, now).render_seconds * (100 - job.progress) / 100)
+        ahead = line.ahead(tx, load, job)
+        return Standing(job, ahead, load.eta_seconds(ahead))
+    return Standing(job, None, load.render_seconds * (100 - job.progress) / 100)

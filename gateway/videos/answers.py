@@ -31,14 +31,6 @@ def json_answer(body: BaseModel, headers: dict[str, str] | None = None) -> Respo
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def poll_after_ms(standing: Standing) -> int | None:
-    """When to ask again, in milliseconds; None once it has ended. OpenAI's poll helper keeps the first value it sees,
-    so it must suit the whole wait."""
-    if standing.eta_seconds is None:
-        return None
-    return min(2000, max(200, int(standing.eta_seconds * 1000) // 5))
-
-
 def video_answer(standing: Standing) -> Response:
     job = standing.job
     headers = {"leakdrill-seed": str(job.request.seed)}
@@ -48,7 +40,7 @@ def video_answer(standing: Standing) -> Response:
         headers["leakdrill-step"] = f"{job.step}/{job.steps}"
     if standing.eta_seconds is not None:
         headers["leakdrill-eta-ms"] = str(int(standing.eta_seconds * 1000))
-        headers["openai-poll-after-ms"] = str(poll_after_ms(standing))
+        headers["openai-poll-after-ms"] = str(standing.poll_after_ms)
     if standing.replayed:
         headers["idempotent-replayed"] = "true"
     return _Wire(wire(job), headers)

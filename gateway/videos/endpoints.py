@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from gateway.jobs import outputs, service
 from gateway.tokens.service import READ
 from gateway.videos import orders
-from gateway.videos.answers import json_answer, poll_after_ms, video_answer
+from gateway.videos.answers import json_answer, video_answer
 from gateway.videos.described import body_of
 from gateway.videos.forms import CreateVideo
 from gateway.videos.schemas import Video, VideoDeleted, VideoPage
@@ -32,12 +32,14 @@ VIDEO_ID: dict[str, Any] = {
 async def retrieve(request: Request) -> Response:
     """Where a video stands."""
     ctx, id = context_of(request), request.path_params["video_id"]
-    token, standing = await service.poll(ctx.store, ctx.line, secret_hash(request), id, now=ctx.clock.now())
-    token = judged(token, READ, request)
-    await strike(token, READ, request)
+    now = ctx.clock.now()
+    found, standing = await service.poll(ctx.store, ctx.line, secret_hash(ctx, request), id, now=now)
+    token = judged(ctx, found, READ, request, now)
+    await strike(ctx, token, READ, request, now)
     if standing is None:
         raise service.unknown(id)
-    ctx.clients.polled(token.accessor, id, request.scope, ctx.clock.now(), poll_after_ms(standing))
+    # Asked anew: a seeded failure may have taken its time.
+    ctx.clients.polled(token.accessor, id, request.scope, ctx.clock.now(), standing.poll_after_ms)
     return video_answer(standing)
 
 

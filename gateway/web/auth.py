@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.errors import InvalidCredentials
 from gateway.tokens import Token, service
-from gateway.web.context import ACCESSOR, context_of
+from gateway.web.context import ACCESSOR, Context, context_of
 
 
 def bearer_of(request: Request) -> str | None:
@@ -17,18 +17,16 @@ def bearer_of(request: Request) -> str | None:
     return value.strip() or None if scheme.lower() == "bearer" else None
 
 
-def secret_hash(request: Request) -> bytes:
+def secret_hash(ctx: Context, request: Request) -> bytes:
     """By what the bearer's row is found; raises InvalidCredentials."""
-    return service.hash_of(context_of(request).keys.tokens, bearer_of(request))
+    return service.hash_of(ctx.keys.tokens, bearer_of(request))
 
 
-def judged(token: Token | None, scope: str, request: Request) -> Token:
-    """The token, once it is good for `scope` now; every request that carries a bearer passes here.
+def judged(ctx: Context, token: Token | None, scope: str, request: Request, now: float) -> Token:
+    """The token, once it is good for `scope` at `now`; every request that carries a bearer passes here.
 
     Raises InvalidCredentials, with one public text for every reason, InsufficientScope, or RateLimitExceeded.
     """
-    ctx = context_of(request)
-    now = ctx.clock.now()
     token = service.ensure_accepted(token, now)
     service.ensure_scope(token, scope)
     ctx.usage.note(token.accessor, now)
@@ -38,15 +36,13 @@ def judged(token: Token | None, scope: str, request: Request) -> Token:
     return token
 
 
-async def strike(token: Token, scope: str, request: Request) -> None:
+async def strike(ctx: Context, token: Token, scope: str, request: Request, now: float) -> None:
     """Lets a seeded failure strike a request whose token is good; raises what it is answered with.
 
     Where that took time, the token is judged again: it may have been revoked meanwhile.
     """
-    ctx = context_of(request)
-    now = ctx.clock.now()
     if ctx.faults.armed(request.scope, now) and await ctx.faults.strike(token, request.scope, now):
-        again = service.ensure_accepted(await service.by_hash(ctx.store, secret_hash(request)), ctx.clock.now())
+        again = service.ensure_accepted(await service.by_hash(ctx.store, secret_hash(ctx, request)), ctx.clock.now())
         service.ensure_scope(again, scope)
 
 
@@ -60,8 +56,11 @@ async def strike_link(accessor: str, request: Request) -> bool:
 
 
 async def _good_for(scope: str, request: Request) -> Token:
-    token = judged(await service.by_hash(context_of(request).store, secret_hash(request)), scope, request)
-    await strike(token, scope, request)
+    ctx = context_of(request)
+    found = await service.by_hash(ctx.store, secret_hash(ctx, request))
+    now = ctx.clock.now()
+    token = judged(ctx, found, scope, request, now)
+    await strike(ctx, token, scope, request, now)
     return token
 
 
