@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import subprocess
 import time
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from fake_model import Interrupted, VideoOutput, VideoPipeline
+from processes import children
 
 Frames = npt.NDArray[np.uint8]
 
@@ -81,15 +81,6 @@ def foreign(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
         return path
 
     return make
-
-
-def children() -> str:
-    """Command names of this process's children."""
-    tasks = pathlib.Path(f"/proc/{os.getpid()}/task")
-    if not tasks.exists():
-        pytest.skip("needs /proc")
-    ids = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return " ".join(pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in ids)
 
 
 @pytest.fixture

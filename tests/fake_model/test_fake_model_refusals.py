@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from fake_model import (
     export_spritesheet,
     export_thumbnail,
 )
+from processes import children
 
 Render = Callable[..., VideoOutput]
 
@@ -51,15 +51,6 @@ def test_bad_input_names_the_argument(render: Render, tmp_path: pathlib.Path, ar
     assert str(caught.value).startswith(f"{argument}: ")
     assert isinstance(caught.value, PipelineError)
     assert list(tmp_path.iterdir()) == []
-
-
-def children() -> str:
-    """Command names of this process's children."""
-    tasks = pathlib.Path(f"/proc/{os.getpid()}/task")
-    if not tasks.exists():
-        pytest.skip("needs /proc")
-    ids = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return " ".join(pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in ids)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 25, 59, 60])
