@@ -157,7 +157,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     }
     app.add_middleware(Downloads, faults=faults)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, replica=settings.replica)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="`sqlite:///PATH`; empty means `leakdrill.db` in the data directory.")
     host: str = Field("127.0.0.1", description="Address the gateway binds. Nothing binds wider unless told.")
     port: Port = Field(8000, description="Port of the gateway; 0 lets the system choose.")
+    replica: str = Field(
+        "r1",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="Name of this gateway among those that share a database; every answer bears it.",
+    )
     page_host: str = Field("127.0.0.1", description="Address the page binds.")
     page_port: Port = Field(7860, description="Port of the page.")
     public_url: str = Field("", description="Base of signed media links; empty means the address a request came to.")

@@ -117,8 +117,8 @@ async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     request_id = str(request.scope.get(REQUEST_ID, ""))
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
-    # This handler answers outside the middleware that adds the id everywhere else.
-    headers = {"x-request-id": request_id} if request_id else None
+    # This handler answers outside the middleware that adds these everywhere else.
+    headers = {"x-request-id": request_id, "leakdrill-replica": context_of(request).settings.replica}
     return answer(ServerFault("The gateway failed on this request; its log says why.", headers=headers))
 
 

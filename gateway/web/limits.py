@@ -11,13 +11,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import ANSWER_HEADERS, PayloadTooLarge
 from gateway.web.answers import REQUEST_ID, answer
 
+REPLICA_HEADER = b"leakdrill-replica"
+
 
 class RequestId:
-    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, and the headers that anything
-    on the way left under `ANSWER_HEADERS` in the scope: raw (name, value) pairs, which reach errors as well."""
+    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, the name of this replica, and
+    the headers that anything on the way left under `ANSWER_HEADERS` in the scope: raw (name, value) pairs, which reach
+    errors as well."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, replica: str) -> None:
         self._app = app
+        self._replica = (REPLICA_HEADER, replica.encode())
         # Chance once, then a count: unique among processes, and cheaper than chance for each request.
         self._process = secrets.token_hex(6)
         self._count = itertools.count(1)
@@ -31,7 +35,7 @@ class RequestId:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [(b"x-request-id", request_id.encode()), *scope.get(ANSWER_HEADERS, ())]
+                own = [(b"x-request-id", request_id.encode()), self._replica, *scope.get(ANSWER_HEADERS, ())]
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 

@@ -16,6 +16,7 @@ def ensure_envelope(answer: httpx.Response, status: int, code: str, param: str |
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.headers["leakdrill-replica"] == "r1"
     body = answer.json()
     assert list(body) == ["error"]
     assert set(body["error"]) == {"message", "type", "param", "code"}
