@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass
 from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
 from gateway.events import EventKind
-from gateway.store import Connection, Store, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
@@ -138,15 +139,24 @@ async def apply(
         )
     which, policy = selector.which(key), in_flight or InFlight()
     requested_at = clock.now()
+    if store.sight is not None:
+        await store.sight.before_revocation(store, which)
     id = f"rev_{secrets.token_hex(8)}"
 
     def work(tx: Connection) -> Revocation:
         matched = _matched(tx, selector, which)
+        if defects.on(tx, Defect.OVER_REVOCATION):
+            return take(tx, _matched(tx, selector, widened := TokenFilter(cohort=matched[0].cohort)), widened)
+        return take(tx, matched, which)
+
+    def take(tx: Connection, matched: list[Token], which: TokenFilter) -> Revocation:
         at = clock.now()
         hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
         finish = policy.transfers == "finish"
         changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
-        queued, running, kept, going_on = _end_jobs(tx, which, policy, revocation=id, now=at)
+        by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and selector.token is None
+        done = InFlight("keep", "finish", "finish") if by_console else policy
+        queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=id, now=at)
         webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
         items = _outcomes(matched, tokens.find_tree(tx, which))
         left = tokens.count_accepted_outside(tx, which, at)
@@ -178,7 +188,10 @@ async def apply(
         _record(tx, revocation)
         return revocation
 
-    return await store.write(work)
+    revocation = await store.write(work)
+    if store.sight is not None:
+        await store.sight.after_revocation(store, tuple(item.accessor for item in revocation.items))
+    return revocation
 
 
 async def show(store: Store, id: str) -> Revocation:
