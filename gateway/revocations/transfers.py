@@ -24,12 +24,13 @@ LOOK_SECONDS = 0.1
 
 @dataclass(eq=False)
 class Transfer:
-    """One response under way. `cut` says that it must not go on; `stop`, called once, makes its connection go."""
+    """One response under way. `stop` makes its connection go, and is False where nothing of it was left to stop; `cut`
+    says that it must not go on."""
 
     accessor: str
     job: str
     surface: str
-    stop: Callable[[], None]
+    stop: Callable[[], bool]
     sent: int = 0
     cut: bool = False
     pieces: list[tuple[float, int]] = field(default_factory=list)  # (when, bytes) since the token was last found good
@@ -48,7 +49,7 @@ class Transfers:
         self._open: set[Transfer] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    def begin(self, accessor: str, job: str, surface: str, stop: Callable[[], None]) -> Transfer:
+    def begin(self, accessor: str, job: str, surface: str, stop: Callable[[], bool]) -> Transfer:
         """Notes a transfer; `end` must follow."""
         transfer = Transfer(accessor, job, surface, stop)
         self._open.add(transfer)
@@ -115,5 +116,4 @@ class Transfers:
             if transfer.accessor in good:
                 transfer.pieces.clear()
             elif transfer.accessor not in finishing and not transfer.cut:
-                transfer.cut = True
-                transfer.stop()
+                transfer.cut = transfer.stop()
