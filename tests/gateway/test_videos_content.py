@@ -253,7 +253,8 @@ async def test_a_connection_that_has_gone_on_to_somebody_else_is_not_cut(desk: D
 
     path = desk.settings.media / f"{job.id}.1.mp4"
     response = ClipResponse(path, job, "video", transfers)
-    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], TRANSPORT: connection}
+    scope: Scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": "/", "headers": []}
+    scope[TRANSPORT] = connection
     await response(scope, receive, send)
     await looking[0]
     assert connection.aborted is (kind == "transfer.cut")
