@@ -62,13 +62,13 @@ def run_gateway(settings: Settings) -> None:
     import uvicorn
 
     from gateway.app import create_app
-    from gateway.store import open_sqlite
+    from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
     from gateway.web.faults import Protocol
 
     prepare_data(settings)
     keys = load_keyring(settings)
-    store = open_sqlite(settings.database_path)
+    store = open_store(settings.database)
     listener = listen(settings.host, settings.port)
     app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
     # What is there by now stays for as long as the process lives; no collection need walk it again.
@@ -107,7 +107,7 @@ def run_worker(settings: Settings, slots: int) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
     from gateway.jobs.rendering import Renderer
     from gateway.jobs.worker import WorkerProcess
-    from gateway.store import open_sqlite
+    from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
 
     prepare_data(settings)
@@ -116,7 +116,7 @@ def run_worker(settings: Settings, slots: int) -> None:
     renderer = Renderer(settings, load_keyring(settings).marks)
 
     async def work() -> None:
-        store = open_sqlite(settings.database_path)
+        store = open_store(settings.database)
         worker = WorkerProcess(settings, store, SystemClock(), renderer, slots=slots)
         _heed_signals(asyncio.get_running_loop(), worker.stop)
         await worker.run()

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.errors import OperatorError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+POSTGRESQL = "postgresql://"
 
 
 class Settings(BaseSettings):
@@ -20,7 +21,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LEAKDRILL_", frozen=True)
 
     data: Path = Field(Path(".leakdrill"), description="Directory for the database, media, reports and secrets.")
-    database_url: str = Field("", description="`sqlite:///PATH`; empty means `leakdrill.db` in the data directory.")
+    database_url: str = Field(
+        "",
+        description="`sqlite:///PATH` or `postgresql://USER@HOST/NAME`; empty means `leakdrill.db` in the data directory.",
+    )
     host: str = Field("127.0.0.1", description="Address the gateway binds. Nothing binds wider unless told.")
     port: Port = Field(8000, description="Port of the gateway; 0 lets the system choose.")
     replica: str = Field(
@@ -92,13 +96,18 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("must start with sqlite:///, for example sqlite:///./leakdrill.db")
+        if value and not value.startswith(("sqlite:///", POSTGRESQL)):
+            raise ValueError(
+                f"must start with sqlite:/// or {POSTGRESQL}, for example sqlite:///./leakdrill.db or "
+                "postgresql://leakdrill@localhost/leakdrill"
+            )
         return value
 
     @property
-    def database_path(self) -> Path:
-        """Where the SQLite database lies."""
+    def database(self) -> Path | str:
+        """The SQLite file, or the URL of a PostgreSQL database."""
+        if self.database_url.startswith(POSTGRESQL):
+            return self.database_url
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data / "leakdrill.db"
 
     @property

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -15,8 +15,12 @@ from desk import START, Desk, DeskMaker
 from gateway.app import create_app
 from gateway.clock import FrozenClock
 from gateway.settings import Settings, prepare_data
-from gateway.store import SQLiteStore, open_sqlite, replicas
+from gateway.store import Store, open_store, replicas
 from gateway.tokens.keys import load_keyring
+from postgres import ADVICE, Databases, Server, own_server, programs
+
+# Read before any test takes it out of its environment.
+TEST_DATABASE_URL = os.environ.get("LEAKDRILL_TEST_DATABASE_URL", "")
 
 
 @pytest.fixture
@@ -40,18 +44,68 @@ def need_tool() -> Callable[[str, str], str]:
     def need(name: str, advice: str) -> str:
         path = shutil.which(name)
         if path is None:
-            reason = f"{name} is not on this machine; install it with: {advice}"
-            if os.environ.get("LEAKDRILL_REQUIRE") == "all":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            _do_without(f"{name} is not on this machine; install it with: {advice}")
         return path
 
     return need
 
 
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("LEAKDRILL_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _need_postgres() -> Path:
+    """Where the programs of a PostgreSQL server lie."""
+    where = programs()
+    if where is None:
+        _do_without(f"initdb is not on this machine; install it with: {ADVICE}")
+    return where
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server that makes databases: the one that LEAKDRILL_TEST_DATABASE_URL names, else the tests' own."""
+    if TEST_DATABASE_URL:
+        yield TEST_DATABASE_URL
+        return
+    with own_server(_need_postgres()) as server:
+        yield server.url
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    made = Settings(data=tmp_path / "data", estimate_seconds=0)
+def postgres_server() -> Iterator[Server]:
+    """A server that the test may stop and start."""
+    with own_server(_need_postgres()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str) -> Iterator[Databases]:
+    """What tests are given databases from."""
+    databases = Databases(postgres_url)
+    yield databases
+    databases.drop()
+
+
+@pytest.fixture
+def postgres_database(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a database of the test's own, with no row in it."""
+    url, shape = postgres_databases.take()
+    yield url
+    postgres_databases.give_back(url, shape)
+
+
+@pytest.fixture
+def database_url() -> str:
+    """What LEAKDRILL_DATABASE_URL is in a test: SQLite in the data directory."""
+    return ""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    made = Settings(data=tmp_path / "data", database_url=database_url, estimate_seconds=0)
     prepare_data(made)
     return made
 
@@ -63,7 +117,7 @@ async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
 
     async def make(**changes: Any) -> Desk:
         own = settings.model_copy(update=changes)
-        keys, store, clock = load_keyring(own), open_sqlite(own.database_path), FrozenClock(START)
+        keys, store, clock = load_keyring(own), open_store(own.database), FrozenClock(START)
         app = create_app(own, store=store, clock=clock, keys=keys)
         # A fault must be answered, as it is over a socket, not raised into the test.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -85,8 +139,7 @@ async def desk(make_desk: DeskMaker) -> Desk:
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[SQLiteStore]:
-    opened = open_sqlite(settings.database_path)
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    opened = open_store(settings.database)
     yield opened
-    for connection in (opened._reader, opened._writer, opened._keeper):
-        connection.close()
+    await opened.close()

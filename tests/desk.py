@@ -11,7 +11,7 @@ import httpx
 from gateway.clock import FrozenClock
 from gateway.jobs import Job, lifecycle
 from gateway.settings import Settings
-from gateway.store import SQLiteStore
+from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.web.context import Context
 
@@ -23,7 +23,7 @@ class Desk:
     """A gateway in this process, and an admin and testers who call it."""
 
     http: httpx.AsyncClient
-    store: SQLiteStore
+    store: Store
     clock: FrozenClock
     settings: Settings
     keys: Keyring

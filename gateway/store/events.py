@@ -49,8 +49,8 @@ def append(
 def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Event]:
     """Events with `seq` above `after`, oldest first; `kind` is a prefix such as `job.`"""
     rows = tx.fetch_all(
-        "SELECT * FROM events WHERE seq > :after AND substr(kind, 1, :length) = :kind ORDER BY seq LIMIT :limit",
-        {"after": after, "limit": limit, "kind": kind, "length": len(kind)},
+        "SELECT * FROM events WHERE seq > :after AND substr(kind, 1, length(:kind)) = :kind ORDER BY seq LIMIT :limit",
+        {"after": after, "limit": limit, "kind": kind},
     )
     return [_event(row) for row in rows]
 
@@ -58,8 +58,8 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
 def first_of_job(tx: Connection, prefix: str) -> Event | None:
     """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
     row = tx.fetch_one(
-        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, :length) = :prefix ORDER BY seq LIMIT 1",
-        {"prefix": prefix, "length": len(prefix)},
+        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, length(:prefix)) = :prefix ORDER BY seq LIMIT 1",
+        {"prefix": prefix},
     )
     return _event(row) if row else None
 

@@ -34,7 +34,7 @@ def insert(tx: Connection, row: FaultRow) -> None:
 
 def everything(tx: Connection) -> list[FaultRow]:
     """All rules, oldest first, over or not."""
-    return [_row(row) for row in tx.fetch_all("SELECT * FROM faults ORDER BY created_at, rowid")]
+    return [_row(row) for row in tx.fetch_all("SELECT * FROM faults ORDER BY created_at, seq")]
 
 
 def strike(tx: Connection, id: str, now: float) -> FaultRow | None:

@@ -27,9 +27,10 @@ def add(tx: Connection, seen: Iterable[Finding]) -> None:
         tx.execute(
             "INSERT INTO client_findings (accessor, finding, count, first_at, last_at, example) "
             "VALUES (:accessor, :finding, :count, :first_at, :last_at, :example) "
-            "ON CONFLICT (accessor, finding) DO UPDATE SET count = count + excluded.count, "
-            "first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at), "
-            "example = excluded.example",
+            "ON CONFLICT (accessor, finding) DO UPDATE SET count = client_findings.count + excluded.count, "
+            "first_at = CASE WHEN client_findings.first_at < excluded.first_at THEN client_findings.first_at "
+            "ELSE excluded.first_at END, last_at = CASE WHEN client_findings.last_at > excluded.last_at "
+            "THEN client_findings.last_at ELSE excluded.last_at END, example = excluded.example",
             {**vars(one), "example": json.dumps(one.example)},
         )
 

@@ -86,7 +86,7 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
     direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     rows = tx.fetch_all(
         f"SELECT {COLUMNS} FROM jobs WHERE accessor = :accessor AND deleted_at IS NULL "
-        f"AND (:after IS NULL OR seq {beyond} (SELECT seq FROM jobs WHERE id = :after)) "
+        f"AND (CAST(:after AS TEXT) IS NULL OR seq {beyond} (SELECT seq FROM jobs WHERE id = :after)) "
         f"ORDER BY seq {direction} LIMIT :limit",
         {"accessor": accessor, "after": after, "limit": limit},
     )
@@ -139,7 +139,7 @@ def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
     row = tx.fetch_one(
         "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
         "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since "
-        "ORDER BY completed_at DESC LIMIT 20)",
+        "ORDER BY completed_at DESC LIMIT 20) AS latest",
         {"since": since},
     )
     return row["seconds"] if row else None
@@ -255,7 +255,7 @@ def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attemp
         tx.execute(
             "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
             "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-            "AND (:attempt IS NULL OR attempt = :attempt)",
+            "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt)",
             {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
         )
     )

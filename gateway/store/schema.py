@@ -1,4 +1,4 @@
-"""The tables, as SQLite knows them.
+"""The tables, as SQLite knows them; `dialect.tables` says the same to PostgreSQL.
 
 `jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
 """
@@ -195,7 +195,8 @@ CREATE INDEX webhook_deliveries_lanes ON webhook_deliveries (endpoint, next_atte
 CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (accessor) WHERE state = 'pending';
 
 CREATE TABLE faults (
-    id         TEXT PRIMARY KEY,
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
     rule       TEXT NOT NULL,
     remaining  INTEGER,
     fired      INTEGER NOT NULL DEFAULT 0,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -257,14 +259,14 @@ def count_children(tx: Connection, accessor: str, now: float) -> int:
     return row["n"] if row else 0
 
 
-def find(tx: Connection, which: TokenFilter, limit: int = -1) -> list[Token]:
-    """The tokens that match, oldest first; a negative limit means all."""
+def find(tx: Connection, which: TokenFilter, limit: int = sys.maxsize) -> list[Token]:
+    """The tokens that match, oldest first."""
     return _found(tx, which.where(), which, limit)
 
 
 def find_tree(tx: Connection, which: TokenFilter) -> list[Token]:
     """The tokens that match and whatever they minted, oldest first."""
-    return _found(tx, which.tree(), which, -1)
+    return _found(tx, which.tree(), which, sys.maxsize)
 
 
 def _found(tx: Connection, condition: str, which: TokenFilter, limit: int) -> list[Token]:
@@ -310,7 +312,7 @@ def revoke(tx: Connection, which: TokenFilter, *, revocation: str, reason: str, 
     """
     meant = which.where() if defects.on(tx, Defect.CHILD_SURVIVES) else which.tree()
     if defects.on(tx, Defect.SAME_SECOND_SURVIVES):
-        meant += " AND CAST(created_at AS INTEGER) < CAST(:at AS INTEGER)"
+        meant += " AND created_at < :second"
     changed = tx.execute(
         "UPDATE tokens SET previous_state = state, changed_at = :at, state = 'revoked', revoked_at = :at, "
         "revoked_reason = :reason, revocation = :revocation, "
@@ -318,6 +320,7 @@ def revoke(tx: Connection, which: TokenFilter, *, revocation: str, reason: str, 
         {
             **which.params(),
             "at": at,
+            "second": math.floor(at),
             "reason": reason,
             "revocation": revocation,
             "transfers": "finish" if finish else None,
@@ -342,7 +345,7 @@ def touch(tx: Connection, used: Iterable[tuple[str, float]]) -> None:
     """Writes when tokens were last used: (accessor, Unix seconds)."""
     for accessor, at in used:
         tx.execute(
-            "UPDATE tokens SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE accessor = :accessor",
+            "UPDATE tokens SET last_used_at = :at WHERE accessor = :accessor AND coalesce(last_used_at, 0) < :at",
             {"accessor": accessor, "at": at},
         )
 

@@ -64,7 +64,7 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int) -> li
     """One token's endpoints older than `after`, newest first."""
     rows = tx.fetch_all(
         "SELECT * FROM webhook_endpoints WHERE accessor = :accessor "
-        "AND (:after IS NULL OR seq < (SELECT seq FROM webhook_endpoints WHERE id = :after)) "
+        "AND (CAST(:after AS TEXT) IS NULL OR seq < (SELECT seq FROM webhook_endpoints WHERE id = :after)) "
         "ORDER BY seq DESC LIMIT :limit",
         {"accessor": accessor, "after": after, "limit": limit},
     )

@@ -1,0 +1,246 @@
+"""PostgreSQL, 15 or newer.
+
+A unit of work runs in a thread, on a connection of its own: the driver waits for the server, and the event loop must
+not wait with it. Reads share a few threads. Writes have one, and those that come at once share a commit.
+
+Every write holds one lock of the database from its first moment to its end, so that writers follow one another as they
+do on SQLite. It is the simplest thing that is right: every change appends to the event list, each line of which hashes
+the one before, so two writers could not go on side by side anyhow; and a unit of work then sees a state that nobody
+changes beneath it. Source: https://www.postgresql.org/docs/15/explicit-locking.html#ADVISORY-LOCKS
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from gateway.errors import OperatorError, StoreUnavailable
+from gateway.store.dialect import tables
+from gateway.store.postgres_connection import LOCK, PostgresConnection, connect, first_line
+from gateway.store.protocol import Connection, Sight
+from gateway.store.schema import SQLITE, VERSION
+
+T = TypeVar("T")
+
+READERS = 4  # threads, and so connections at most besides the writer's
+MOST_AT_ONCE = 256  # writes in one commit
+WAIT_SECONDS = 10.0  # for one of the readers
+OLDEST = 15
+
+_Outcome = tuple[Any, BaseException | None]
+_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Not REPEATABLE READ: its snapshot would be from before the lock was had, and so from before the last writer's commit.
+_WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A write that waits for its turn."""
+
+    work: Callable[[Connection], Any]
+    future: asyncio.Future[Any]
+
+
+class PostgresStore:
+    """A `Store` in a database. Any number of processes, on any number of machines, may have it open."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._idle: list[PostgresConnection] = []
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._pending: list[_Unit] = []
+        self._busy = False  # a batch is about to run, or runs
+        self._sight: Sight | None = None
+
+    @property
+    def sight(self) -> Sight | None:
+        return self._sight
+
+    def look_through(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, work, snapshot, time.monotonic())
+
+    def _read(self, work: Callable[[Connection], T], snapshot: bool, asked: float) -> T:
+        if time.monotonic() - asked > WAIT_SECONDS:
+            raise StoreUnavailable("Too many wait for the database. Nothing was changed; ask again.")
+        try:
+            with self._connection() as connection:
+                if not snapshot:
+                    return work(connection)
+                connection.command(_READING)
+                result = work(connection)
+                connection.command("COMMIT")
+                return result
+        except psycopg.Error as exc:
+            told = _told(exc)
+            if told is exc:
+                raise
+            raise told from exc
+
+    async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        unit = _Unit(work, loop.create_future())
+        self._pending.append(unit)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._flush, loop)
+        result: T = await unit.future
+        return result
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hands over what waits; whatever comes meanwhile is the next batch."""
+        waiting = [one for one in self._pending if not one.future.done()]
+        batch, self._pending = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
+        if not batch:
+            self._busy = False
+            return
+        done = loop.run_in_executor(self._writer, self._write_all, [one.work for one in batch])
+        done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
+
+    def _settle(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[_Outcome] | BaseException
+    ) -> None:
+        for number, unit in enumerate(batch):
+            result, error = (None, _told(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
+            if unit.future.done():  # whoever asked has gone away
+                continue
+            if error is None:
+                unit.future.set_result(result)
+            else:
+                unit.future.set_exception(error)
+        self._flush(loop)
+
+    def _write_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+        """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
+
+        Raises where all of it fails.
+        """
+        with self._connection() as connection:
+            connection.command(_WRITING)
+            if len(works) == 1:
+                outcomes: list[_Outcome] = [(works[0](connection), None)]
+            else:
+                outcomes = [_behind_savepoint(connection, work) for work in works]
+            _commit(connection)
+            return outcomes
+
+    @contextmanager
+    def _connection(self) -> Iterator[PostgresConnection]:
+        """A connection for this thread alone; one on which a transaction is left, or that is lost, is not used again."""
+        connection = self._take()
+        connection.sight = self._sight
+        try:
+            yield connection
+        except BaseException:
+            connection.roll_back()
+            raise
+        finally:
+            if connection.status is TransactionStatus.IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _take(self) -> PostgresConnection:
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if connection.quiet():
+                return connection
+            connection.close()
+        return connect(self._url)
+
+    async def close(self) -> None:
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> _Outcome:
+    connection.command("SAVEPOINT unit")
+    try:
+        result = work(connection)
+        # A statement that failed and was passed over would take all of the transaction with it.
+        connection.command("RELEASE unit")
+    except Exception as exc:
+        if connection.lost:
+            raise
+        connection.command("ROLLBACK TO unit; RELEASE unit")
+        return None, _told(exc)
+    return result, None
+
+
+def _commit(connection: PostgresConnection) -> None:
+    """Commits; raises StoreUnavailable where that did not happen, or where nobody knows."""
+    try:
+        done = connection.command("COMMIT")
+    except psycopg.Error as exc:
+        if connection.lost:
+            raise StoreUnavailable(
+                f"The database went away before it confirmed the change ({first_line(exc)}). "
+                "Look whether it was made before you ask again."
+            ) from exc
+        raise
+    if done != "COMMIT":  # so it answers where a statement had failed
+        raise StoreUnavailable("The database took the change back. Nothing was changed; ask again.")
+
+
+def _told(exc: BaseException) -> BaseException:
+    """What the database could not do is told as StoreUnavailable; a broken constraint stays as it is, and so does what
+    never reached the server."""
+    if not isinstance(exc, psycopg.Error) or isinstance(exc, psycopg.IntegrityError):
+        return exc
+    if isinstance(exc, (psycopg.ProgrammingError, psycopg.DataError)) and exc.sqlstate is None:
+        return exc
+    return StoreUnavailable(f"The database did not answer ({first_line(exc)}). Nothing was changed; ask again.")
+
+
+def _create_schema(connection: PostgresConnection, where: str) -> None:
+    """Creates the tables once, whichever process comes first; refuses a database of another version."""
+    connection.command(_WRITING)
+    row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
+    if row is None or not row["there"]:
+        connection.command(tables(SQLITE))
+        connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
+    found = connection.fetch_one("SELECT version FROM schema_version")
+    _commit(connection)
+    version = found["version"] if found else None
+    if version != VERSION:
+        raise OperatorError(
+            f"{where} has schema version {version}, this leakdrill reads {VERSION}; "
+            "name an empty database in LEAKDRILL_DATABASE_URL"
+        )
+
+
+def open_postgres(url: str) -> PostgresStore:
+    """Opens the database and creates its tables; raises OperatorError where that cannot be done."""
+    store = PostgresStore(url)
+    try:
+        with store._connection() as connection:
+            where = connection.where
+            if connection.version < OLDEST or connection.encoding != "UTF8":
+                raise OperatorError(
+                    f"{where} is PostgreSQL {connection.version} with the encoding {connection.encoding}; "
+                    f"leakdrill needs {OLDEST} or newer, and a database made with ENCODING 'UTF8'"
+                )
+            _create_schema(connection, where)
+    except (psycopg.Error, StoreUnavailable) as exc:
+        raise OperatorError(
+            f"cannot open the database of LEAKDRILL_DATABASE_URL: {first_line(exc)}; "
+            "does the server run, does the database exist, and may this user create tables in it?"
+        ) from exc
+    return store

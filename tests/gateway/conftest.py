@@ -1,0 +1,21 @@
+"""The gateway's tests run once on each store. A module marked `sqlite_alone` runs on SQLite: for what it tests, rows are
+rows."""
+
+from __future__ import annotations
+
+import pytest
+
+STORES = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_url" in metafunc.fixturenames:
+        alone = metafunc.definition.get_closest_marker("sqlite_alone") is not None
+        metafunc.parametrize("database_url", STORES[:1] if alone else STORES, indirect=True)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What LEAKDRILL_DATABASE_URL is, by store."""
+    url: str = request.getfixturevalue("postgres_database") if request.param == "postgresql" else ""
+    return url

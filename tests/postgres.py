@@ -1,0 +1,161 @@
+"""A PostgreSQL server for the tests: the one that a URL names, or one that is started from the system's programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from gateway.store import open_store
+from gateway.store.schema import SQLITE
+from gateway.supervisor import free_port
+
+ADVICE = "apt-get install postgresql"
+# What is written here is thrown away, so nothing of it need reach the disk.
+_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of the tests' own. `url` leads to its database `postgres`."""
+
+    programs: Path
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://leakdrill@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' {_FAST}"
+        self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
+
+    def stop(self, how: str = "fast") -> None:
+        """Ends every connection, and returns when it is gone; `immediate` is as a crash would."""
+        self._run("pg_ctl", "stop", "-w", "-m", how)
+
+    def create(self) -> None:
+        """Makes its files."""
+        self._run("initdb", "-U", "leakdrill", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # The programs refuse to run as root.
+        owner = {"user": _owner(), "group": pwd.getpwnam(_owner()).pw_gid} if os.geteuid() == 0 else {}
+        with (self.folder / "output").open("ab") as output:
+            done = subprocess.run(
+                [self.programs / program, "-D", self.folder / "data", *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=120,
+                **owner,
+            )
+        if done.returncode:
+            raise AssertionError(f"{program} {arguments}: {(self.folder / 'output').read_text()}")
+
+
+def _owner() -> str:
+    names = {one.pw_name for one in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def programs() -> Path | None:
+    """Where `pg_ctl` and `initdb` lie: in PATH, or where Debian puts the newest version's."""
+    found = shutil.which("pg_ctl")
+    if found and shutil.which("initdb"):
+        return Path(found).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+@contextmanager
+def own_server(where: Path) -> Iterator[Server]:
+    """A running server on a free port; it and its files are gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="leakdrill-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, _owner())
+    server = Server(where, folder, free_port())
+    try:
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder)
+
+
+class Databases:
+    """Databases with leakdrill's tables and no rows. One that a test has left as it was is emptied and used again: that
+    takes a tenth of the time of making one."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._free: list[tuple[str, str]] = []  # URL, and what its tables looked like
+        self._made: list[str] = []
+
+    def take(self) -> tuple[str, str]:
+        """The URL of a database that nobody else has, and what its tables look like."""
+        if self._free:
+            return self._free.pop()
+        name = f"leakdrill_test_{os.getpid()}_{len(self._made)}"
+        with connected(self._url) as server:
+            server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        self._made.append(name)
+        url = beside(self._url, name)
+        asyncio.run(open_store(url).close())
+        with connected(url) as database:
+            return url, database.execute(_SHAPE).fetchone()[0]
+
+    def give_back(self, url: str, shape: str) -> None:
+        """Empties it for another test, unless a test has changed more than rows."""
+        with connected(url) as database:
+            if database.execute(_SHAPE).fetchone()[0] == shape:
+                database.execute(_EMPTY)
+                self._free.append((url, shape))
+
+    def drop(self) -> None:
+        """Takes them all away."""
+        with connected(self._url) as server:
+            for name in self._made:
+                server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_TABLES = [*re.findall(r"CREATE TABLE (\w+)", SQLITE), "numbered"]
+_FIRST_ROWS = re.findall(r"^INSERT INTO .*;$", SQLITE, re.MULTILINE)
+# Those that refer to others come after them, so that they are emptied first.
+_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS])
+_SHAPE = """
+    SELECT md5(concat(
+        (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
+        (SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal)))
+"""
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """A psycopg connection, each command of which is a transaction."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True, options="-c lock_timeout=10s") as connection:
+        yield connection
+
+
+def beside(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
