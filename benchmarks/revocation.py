@@ -94,7 +94,7 @@ def bulk(rounds: int) -> None:
                 with httpx.Client(
                     base_url=supervisor.gateway_url, headers=admin, trust_env=False, timeout=60
                 ) as control:
-                    fill(settings.database_path, "alpha")
+                    fill(settings.data / "leakdrill.db", "alpha")
                     bystander = Bystander(supervisor.gateway_url, issue(control, "bystander"))
                     bystander.start()
                     time.sleep(0.5)  # polls before it, too

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path(".leakdrill"), description="Directory for the database, media, reports and secrets.")
     database_url: str = Field(
         "",
-        description="`sqlite:///PATH` or `postgresql://USER@HOST/NAME`; empty means `leakdrill.db` in the data directory.",
+        description="`sqlite:///PATH` or `postgresql://USER@HOST/NAME`; empty: `leakdrill.db` in the data directory.",
     )
     host: str = Field("127.0.0.1", description="Address the gateway binds. Nothing binds wider unless told.")
     port: Port = Field(8000, description="Port of the gateway; 0 lets the system choose.")

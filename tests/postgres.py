@@ -52,7 +52,7 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         # The programs refuse to run as root.
-        owner = {"user": _owner(), "group": pwd.getpwnam(_owner()).pw_gid} if os.geteuid() == 0 else {}
+        owner = pwd.getpwnam(_owner()) if os.geteuid() == 0 else None
         with (self.folder / "output").open("ab") as output:
             done = subprocess.run(
                 [self.programs / program, "-D", self.folder / "data", *arguments],
@@ -61,7 +61,8 @@ class Server:
                 stdout=output,
                 stderr=output,
                 timeout=120,
-                **owner,
+                user=owner and owner.pw_uid,
+                group=owner and owner.pw_gid,
             )
         if done.returncode:
             raise AssertionError(f"{program} {arguments}: {(self.folder / 'output').read_text()}")

@@ -34,7 +34,7 @@ def audit() -> None:
 def verify(data: Path | None, anchor: Path | None, as_json: bool) -> None:
     """Walk the whole event list. Exit code 0: it holds; 1: the first line that is not as it was is named."""
     kept = None if anchor is None else _read(anchor)
-    found = chain.verify(settings_module.load(data=data).database_path, kept)
+    found = chain.verify(settings_module.load(data=data).database, kept)
     if as_json:
         click.echo(json.dumps({**asdict(found), "anchored": kept is not None}))
     else:
@@ -46,7 +46,7 @@ def verify(data: Path | None, anchor: Path | None, as_json: bool) -> None:
 @data_option
 def make_anchor(data: Path | None) -> None:
     """Print the newest line's number and hash, to be kept where the database's owner cannot change it."""
-    click.echo(json.dumps(asdict(chain.newest(settings_module.load(data=data).database_path))))
+    click.echo(json.dumps(asdict(chain.newest(settings_module.load(data=data).database))))
 
 
 def _read(path: Path) -> Anchor:

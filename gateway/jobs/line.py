@@ -44,15 +44,19 @@ class Line:
         self._reuse = reuse_seconds
         self._load: Load | None = None
         self._good_until = 0.0
-        self._joined = 0
+        # Both only grow, and the second is taken before the line is read. Units of work may run in several threads: to
+        # count a job twice for a moment does no harm, while not to count it lets the line grow too long.
+        self._arrived = 0
+        self._counted = 0
 
     def load(self, tx: Connection, now: float, *, fresh: bool = False) -> Load:
         """The line as it was a moment ago at the most; `fresh`, as it is."""
         # Wall time, not the exercise's: this is about what a query costs here and now.
         at = time.monotonic()
         if self._load is None or fresh or at >= self._good_until:
+            arrived = self._arrived
             self._load = _read(tx, now)
-            self._joined = 0
+            self._counted = arrived
             self._good_until = time.monotonic() + max(self._reuse, REST * (time.monotonic() - at) if self._reuse else 0)
         return self._load
 
@@ -63,7 +67,11 @@ class Line:
 
     def joined(self) -> None:
         """Another job has come in."""
-        self._joined += 1
+        self._arrived += 1
+
+    @property
+    def _joined(self) -> int:
+        return self._arrived - self._counted
 
     def ahead(self, tx: Connection, load: Load, job: Job) -> int:
         """How many waiting jobs will be served before this one; `load` is what `load()` has just said."""

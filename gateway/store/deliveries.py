@@ -176,7 +176,8 @@ def newest(
     """The log, newest first; what is None does not filter."""
     rows = tx.fetch_all(
         "SELECT * FROM webhook_deliveries WHERE (CAST(:accessor AS TEXT) IS NULL OR accessor = :accessor) "
-        "AND (CAST(:state AS TEXT) IS NULL OR state = :state) AND (CAST(:job AS TEXT) IS NULL OR job = :job) ORDER BY seq DESC LIMIT :limit",
+        "AND (CAST(:state AS TEXT) IS NULL OR state = :state) AND (CAST(:job AS TEXT) IS NULL OR job = :job) "
+        "ORDER BY seq DESC LIMIT :limit",
         {"accessor": accessor, "state": None if state is None else str(state), "job": job, "limit": limit},
     )
     return [_delivery(row) for row in rows]

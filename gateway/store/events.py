@@ -58,7 +58,8 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
 def first_of_job(tx: Connection, prefix: str) -> Event | None:
     """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
     row = tx.fetch_one(
-        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, length(:prefix)) = :prefix ORDER BY seq LIMIT 1",
+        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, length(:prefix)) = :prefix "
+        "ORDER BY seq LIMIT 1",
         {"prefix": prefix},
     )
     return _event(row) if row else None

@@ -24,7 +24,7 @@ from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.dialect import tables
-from gateway.store.postgres_connection import LOCK, PostgresConnection, connect, first_line
+from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
 from gateway.store.schema import SQLITE, VERSION
 
@@ -36,7 +36,6 @@ WAIT_SECONDS = 10.0  # for one of the readers
 OLDEST = 15
 
 _Outcome = tuple[Any, BaseException | None]
-_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Not REPEATABLE READ: its snapshot would be from before the lock was had, and so from before the last writer's commit.
 _WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
 
@@ -79,7 +78,7 @@ class PostgresStore:
             with self._connection() as connection:
                 if not snapshot:
                     return work(connection)
-                connection.command(_READING)
+                connection.command(READING)
                 result = work(connection)
                 connection.command("COMMIT")
                 return result
@@ -138,7 +137,7 @@ class PostgresStore:
 
     @contextmanager
     def _connection(self) -> Iterator[PostgresConnection]:
-        """A connection for this thread alone; one on which a transaction is left, or that is lost, is not used again."""
+        """A connection for this thread alone; one on which a transaction is left, or that is lost, is let go."""
         connection = self._take()
         connection.sight = self._sight
         try:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import Cursor, RawCursor
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
+from gateway.errors import OperatorError
 from gateway.store.dialect import NUL_STANDS_AS, nul_free, statement, with_nul
 from gateway.store.protocol import Params, Row, Sight
+
+_NUMBERS = itertools.count(1)
 
 LOCK = 0x6C65616B6472696C  # any number that others of the database do not lock: "leakdril" in ASCII
 
@@ -76,11 +81,12 @@ class PostgresConnection:
     def fetch_all(self, sql: str, params: Params | None = None) -> list[Row]:
         return list(self._run(sql, params).fetchall())
 
-    def stream(self, sql: str) -> Iterator[Row]:
-        """All rows of a query, a few hundred at a time; inside of a transaction."""
-        with psycopg.RawServerCursor(self._raw, "stream") as cursor:
+    def stream(self, sql: str, params: Params) -> Iterator[Row]:
+        """All rows, some hundreds at a time; inside of a transaction, and beside others."""
+        text, names = statement(sql)
+        with psycopg.RawServerCursor(self._raw, f"stream_{next(_NUMBERS)}") as cursor:
             cursor.itersize = 500
-            yield from cursor.execute(sql.encode())
+            yield from cursor.execute(text.encode(), [params[name] for name in names] or None)
 
     def _run(self, sql: str, params: Params | None) -> Cursor[PostgresRow]:
         text, names = statement(sql)
@@ -160,7 +166,7 @@ class _TruthDumper(Int8Dumper):
         return b"1" if obj else b"0"
 
 
-def _rows(cursor: psycopg.BaseCursor[Any, Any]) -> Any:
+def _rows(cursor: Any) -> Any:
     """psycopg's row factory."""
     result = cursor.pgresult
     names = [] if result is None else [(result.fname(place) or b"").decode() for place in range(result.nfields)]
@@ -171,12 +177,10 @@ def _rows(cursor: psycopg.BaseCursor[Any, Any]) -> Any:
 def connect(url: str) -> PostgresConnection:
     """A new connection; raises psycopg.OperationalError where there is none to be had within seconds."""
     raw = psycopg.connect(
-        url,
+        make_conninfo("", **{**_REACHING, **conninfo_to_dict(url), "client_encoding": "UTF8"}),
         autocommit=True,
         row_factory=_rows,
         cursor_factory=RawCursor,
-        client_encoding="UTF8",
-        **{name: value for name, value in _REACHING.items() if name not in conninfo_to_dict(url)},
     )
     try:
         raw.adapters.register_dumper(str, _TextDumper)
@@ -194,3 +198,21 @@ def connect(url: str) -> PostgresConnection:
 def first_line(exc: BaseException) -> str:
     """The error's first line: the rest is hints and addresses."""
     return str(exc).strip().split("\n", 1)[0]
+
+
+READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Callable[[str, Params], Iterator[Row]]]:
+    """Runs long queries on one snapshot, outside of any store; raises OperatorError where that cannot be done."""
+    try:
+        connection = connect(url)
+        try:
+            connection.command("SET statement_timeout = 0")
+            connection.command(READING)
+            yield connection.stream
+        finally:
+            connection.close()
+    except psycopg.Error as exc:
+        raise OperatorError(f"cannot read the event list: {first_line(exc)}") from exc

@@ -149,9 +149,9 @@ def transfers(tx: Connection, revocation: Revocation) -> Transfers:
     row = tx.fetch_one(
         "SELECT count(*) FILTER (WHERE kind = 'transfer.cut') AS cut, "
         "count(*) FILTER (WHERE kind = 'transfer.finished') AS finished, "
-        "CAST(sum(CAST(json_extract(data, '$.bytes_after') AS BIGINT)) AS BIGINT) AS bytes_after, max(at) AS last_at FROM events "
-        "WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') AND kind <> 'request.refused' "
-        f"AND at >= :since AND {_TAKEN_TOKENS}",
+        "CAST(sum(CAST(json_extract(data, '$.bytes_after') AS BIGINT)) AS BIGINT) AS bytes_after, max(at) AS last_at "
+        "FROM events WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') "
+        f"AND kind <> 'request.refused' AND at >= :since AND {_TAKEN_TOKENS}",
         {"id": revocation.id, "since": revocation.acknowledged_at},
     )
     if row is None:

@@ -55,8 +55,8 @@ def all_shared(tx: Connection, *, state: ShareState | None, now: float, limit: i
         f"AND {GOOD} "
         "AND (tokens.expires_at IS NULL OR tokens.expires_at > :now)) AS live "
         "FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.share <> 'private' AND (CAST(:state AS TEXT) IS NULL OR jobs.share = :state) AND jobs.deleted_at IS NULL "
-        "ORDER BY jobs.share <> 'pending', jobs.seq LIMIT :limit",
+        "WHERE jobs.share <> 'private' AND (CAST(:state AS TEXT) IS NULL OR jobs.share = :state) "
+        "AND jobs.deleted_at IS NULL ORDER BY jobs.share <> 'pending', jobs.seq LIMIT :limit",
         {"now": now, "state": None if state is None else str(state), "limit": limit},
     )
     return [

@@ -29,11 +29,13 @@ def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
     row = tx.fetch_one(
         f"WITH owners (accessor) AS (SELECT accessor FROM tokens WHERE state <> 'revoked' AND {which.tree()}) SELECT "
         "(SELECT count(*) FROM jobs WHERE status = 'queued' AND accessor IN (SELECT accessor FROM owners)) AS queued, "
-        "(SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor IN (SELECT accessor FROM owners)) AS running, "
+        "(SELECT count(*) FROM jobs WHERE status = 'in_progress' "
+        "AND accessor IN (SELECT accessor FROM owners)) AS running, "
         "(SELECT count(*) FROM jobs WHERE share <> 'private' AND share = 'approved' AND deleted_at IS NULL "
         "AND expires_at > :now AND accessor IN (SELECT accessor FROM owners)) AS links, "
         "(SELECT count(*) FROM webhook_endpoints WHERE accessor IN (SELECT accessor FROM owners)) AS endpoints, "
-        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND accessor IN (SELECT accessor FROM owners)) AS deliveries",
+        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' "
+        "AND accessor IN (SELECT accessor FROM owners)) AS deliveries",
         {**which.params(), "now": now},
     )
     if row is None:

@@ -1,5 +1,4 @@
-"""The gateway's tests run once on each store. A module marked `sqlite_alone` runs on SQLite: for what it tests, rows are
-rows."""
+"""The gateway's tests run on each store. What is marked `sqlite_alone` does not: for what it tests, rows are rows."""
 
 from __future__ import annotations
 

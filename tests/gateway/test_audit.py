@@ -16,10 +16,15 @@ from gateway.store import chain
 from gateway.store.chain import Anchor
 from live import leakdrill
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 FIELDS = ("at", "replay_at", "kind", "actor", "accessor", "job", "data")
 LINES = 12
+
+
+def file_of(desk: Desk) -> Path:
+    assert isinstance(desk.settings.database, Path)
+    return desk.settings.database
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ async def copy(desk: Desk, tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()
     with (
-        closing(sqlite3.connect(desk.settings.database_path)) as source,
+        closing(sqlite3.connect(file_of(desk))) as source,
         closing(sqlite3.connect(folder / "leakdrill.db")) as target,
     ):
         source.backup(target)
@@ -82,7 +87,7 @@ SET_BACK = f"UPDATE sqlite_sequence SET seq = {LINES - 2} WHERE name = 'events'"
 
 async def test_a_list_that_nobody_touched_holds(desk: Desk, copy: Path) -> None:
     assert await desk.events()
-    for path in (copy, desk.settings.database_path):  # the second is in use
+    for path in (copy, file_of(desk)):  # the second is in use
         found = chain.verify(path, chain.newest(path))
         assert (found.events, found.newest, found.broken) == (LINES, chain.newest(path), None)
 
@@ -208,7 +213,7 @@ async def test_a_file_that_is_no_anchor(copy: Path, tmp_path: Path, content: str
 async def test_an_evidence_copy_beside_its_log_is_read(desk: Desk, tmp_path: Path) -> None:
     """The newest lines of a gateway that was killed lie in the log beside its database."""
     await desk.issue()
-    source = desk.settings.database_path
+    source = file_of(desk)
     for suffix in ("", "-wal"):
         shutil.copy(f"{source}{suffix}", f"{tmp_path / 'leakdrill.db'}{suffix}")
     assert chain.verify(tmp_path / "leakdrill.db").events == 1

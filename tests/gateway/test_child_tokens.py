@@ -1,15 +1,15 @@
 """Tokens that tokens mint: less than their parent, no longer than it, and gone with it. And the mint freeze."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
 from desk import Desk, bearer_of
+from gateway.store import SQLiteStore
 from gateway.store import tokens as rows
+from tampering import raw, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -158,8 +158,7 @@ async def test_a_suspended_parent_suspends_use_and_brings_it_back(desk: Desk) ->
 async def test_an_expired_parent_ends_a_child_whose_row_says_otherwise(desk: Desk) -> None:
     parent = await desk.issue(scopes=ALL, expires_in=60)
     child = await child_of(desk, parent)
-    with closing(sqlite3.connect(desk.settings.database_path)) as database, database:
-        database.execute("UPDATE tokens SET expires_at = NULL WHERE accessor = ?", (child["accessor"],))
+    raw(desk, "UPDATE tokens SET expires_at = NULL WHERE accessor = :it", it=child["accessor"])
     assert await seen(desk, child) == 200
     desk.clock.advance(60)
     assert await seen(desk, child) == 401
@@ -170,21 +169,22 @@ async def test_the_check_itself_reads_the_row_above(desk: Desk, how: str) -> Non
     """Whatever became of the child's own row."""
     parent = await desk.issue(scopes=ALL)
     child = await child_of(desk, parent)
-    with closing(sqlite3.connect(desk.settings.database_path)) as database, database:
-        if how == "revoked":
-            database.execute("UPDATE tokens SET state = 'revoked' WHERE accessor = ?", (parent["accessor"],))
-        elif how == "forgotten":
-            database.execute("DELETE FROM tokens WHERE accessor = ?", (parent["accessor"],))
-        else:
-            change = "UPDATE tokens SET parent = ? WHERE accessor = ?"
-            database.execute(change, (child["accessor"], parent["accessor"]))
+    if how == "revoked":
+        raw(desk, "UPDATE tokens SET state = 'revoked' WHERE accessor = :it", it=parent["accessor"])
+    elif how == "forgotten":
+        raw(desk, "DELETE FROM tokens WHERE accessor = :it", it=parent["accessor"])
+    else:
+        change = "UPDATE tokens SET parent = :above WHERE accessor = :it"
+        raw(desk, change, above=child["accessor"], it=parent["accessor"])
     assert await seen(desk, child) == 401
 
 
+@pytest.mark.sqlite_alone
 async def test_a_token_without_a_parent_costs_one_look_up(desk: Desk) -> None:
     parent = await desk.issue(scopes=ALL)
     child = await child_of(desk, parent)
     asked: list[str] = []
+    assert isinstance(desk.store, SQLiteStore)
     desk.store._reader._raw.set_trace_callback(asked.append)
     assert await seen(desk, parent) == 200
     alone = [sql for sql in asked if "FROM tokens" in sql]
@@ -218,17 +218,13 @@ async def test_minting_throughout_a_bulk_revocation_leaves_no_survivor(desk: Des
     await asyncio.gather(*loops)
     assert refused == [401] * len(loops)
     assert {await seen(desk, one) for one in (*parents, *minted)} == {401}
-    with closing(sqlite3.connect(desk.settings.database_path)) as database:
-        left = database.execute("SELECT count(*) FROM tokens WHERE state <> 'revoked'").fetchone()
-    assert left == (0,)
+    assert raw(desk, "SELECT count(*) FROM tokens WHERE state <> 'revoked'") == [(0,)]
 
 
 async def test_a_revocation_that_cannot_be_recorded_leaves_the_children(desk: Desk) -> None:
     line = await family(desk)
-    with closing(sqlite3.connect(desk.settings.database_path)) as database:
-        database.execute("CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with refusing(desk, "INSERT", "events"):
         assert (await desk.revoke({"accessor": line[0]["accessor"]})).status_code in (500, 503)
-        database.execute("DROP TRIGGER no")
     assert [await seen(desk, one) for one in line] == [200] * 4
 
 

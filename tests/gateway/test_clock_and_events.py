@@ -2,7 +2,7 @@ import pytest
 
 from gateway.clock import FrozenClock, ReplayClock
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash, first_broken
-from gateway.store import Connection, SQLiteStore, events
+from gateway.store import Connection, Store, events
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ def test_a_frozen_clock_does_not_go_back() -> None:
         clock.advance(-1)
 
 
-async def written(store: SQLiteStore, count: int) -> list[Event]:
+async def written(store: Store, count: int) -> list[Event]:
     def work(tx: Connection) -> None:
         for number in range(count):
             events.append(tx, EventKind.BROADCAST_SET, at=float(number), actor="admin", data={"text": f"é{number}"})
@@ -45,7 +45,7 @@ async def written(store: SQLiteStore, count: int) -> list[Event]:
     return await store.read(lambda tx: events.page(tx, after=0, limit=100))
 
 
-async def test_the_chain_holds_as_written(store: SQLiteStore) -> None:
+async def test_the_chain_holds_as_written(store: Store) -> None:
     found = await written(store, 5)
     assert [event.seq for event in found] == [1, 2, 3, 4, 5]
     assert found[0].previous == GENESIS
@@ -61,7 +61,7 @@ async def test_the_chain_holds_as_written(store: SQLiteStore) -> None:
         ("DELETE FROM events WHERE seq = 1", 2),
     ],
 )
-async def test_an_edited_or_dropped_line_is_found(store: SQLiteStore, tamper: str, caught_at: int) -> None:
+async def test_an_edited_or_dropped_line_is_found(store: Store, tamper: str, caught_at: int) -> None:
     await written(store, 5)
     await store.write(lambda tx: tx.execute(tamper))
     found = await store.read(lambda tx: events.page(tx, after=0, limit=100))

@@ -15,6 +15,7 @@ from desk import Desk, DeskMaker, bearer_of
 from gateway.commands.reporter import KeyPair, Reporter, load_reporter, new_pair, publish
 from gateway.notices.keys import KeyFile
 from gateway.tokens import secret as secrets_format
+from tampering import everything_kept, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -97,9 +98,9 @@ async def test_what_was_reported_is_on_the_list_and_the_secret_is_not(desk: Desk
     assert received["kind"] == "disclosure.received"
     assert (received["data"]["true_positives"], received["data"]["false_positives"]) == (1, 0)
     await report(desk, notice("leak", type=issued["token"]))
-    files = [path for path in desk.settings.data.rglob("*") if path.is_file() and "leakdrill.db" in path.name]
-    assert files
-    assert [path for path in files if issued["token"].encode() in path.read_bytes()] == []
+    kept = everything_kept(desk)
+    assert issued["accessor"].encode() in kept
+    assert issued["token"].encode() not in kept
 
 
 @pytest.mark.parametrize(
@@ -276,17 +277,9 @@ async def test_ten_megabytes_are_read_and_no_more(desk: Desk) -> None:
 
 
 async def test_where_the_event_cannot_be_written_nothing_is_taken(desk: Desk) -> None:
-    import sqlite3
-
     issued = await desk.issue()
-    breaker = sqlite3.connect(desk.settings.database_path)
-    breaker.execute(
-        "CREATE TRIGGER no BEFORE INSERT ON events WHEN new.kind = 'disclosure.received' "
-        "BEGIN SELECT RAISE(ABORT, 'disk says no'); END"
-    )
-    assert (await report(desk, notice(issued["token"]))).status_code in (500, 503)
-    breaker.execute("DROP TRIGGER no")
-    breaker.close()
+    with refusing(desk, "INSERT", "events", "new.kind = 'disclosure.received'"):
+        assert (await report(desk, notice(issued["token"]))).status_code in (500, 503)
     assert ((await shown(desk, issued))["state"], (await shown(desk, issued))["reports"]) == ("active", 0)
     await report(desk, notice(issued["token"]))
     assert (await shown(desk, issued))["state"] == "quarantined"

@@ -1,12 +1,12 @@
 """Every error, whoever raises it, has one shape; each names the field and what is allowed."""
 
-import sqlite3
 from typing import Any
 
 import httpx
 import pytest
 
 from desk import Desk
+from tampering import raw
 
 pytestmark = pytest.mark.anyio
 
@@ -162,9 +162,7 @@ async def test_no_clock_to_change(desk: Desk) -> None:
 
 async def test_a_store_that_does_not_answer_is_a_503(desk: Desk) -> None:
     headers = await desk.bearer()
-    breaker = sqlite3.connect(desk.settings.database_path)
-    breaker.execute("ALTER TABLE events RENAME TO elsewhere")
-    breaker.close()
+    raw(desk, "ALTER TABLE events RENAME TO elsewhere")
     answer = await desk.http.post("/v1/videos", json={"prompt": "x"}, headers=headers)
     ensure_envelope(answer, 503, "store_unavailable")
 

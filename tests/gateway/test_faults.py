@@ -11,7 +11,7 @@ from desk import Desk, DeskMaker
 from gateway.app import create_app
 from gateway.faults.failures import FAILURES, surface_of
 from gateway.faults.service import FaultDesk
-from gateway.store import open_sqlite
+from gateway.store import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -237,7 +237,7 @@ async def test_events_tell_of_rules_and_strikes(desk: Desk) -> None:
 
 async def test_another_gateway_on_the_same_store_learns_within_a_quarter_second(desk: Desk) -> None:
     headers = await desk.bearer()
-    store = open_sqlite(desk.settings.database_path)
+    store = open_store(desk.settings.database)
     app = create_app(desk.settings, store=store, clock=desk.clock, keys=desk.keys)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://other.test") as other:

@@ -1,12 +1,11 @@
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from desk import Desk, bearer_of
 from gateway.jobs import lifecycle
+from tampering import raw, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -98,9 +97,7 @@ async def test_jobs_end_with_the_revocation(desk: Desk) -> None:
         "SELECT status, error_code, count(*) FROM jobs JOIN tokens USING (accessor) "
         "WHERE cohort = 'alpha' GROUP BY status, error_code ORDER BY status"
     )
-    with closing(sqlite3.connect(desk.settings.database_path)) as database:
-        jobs = database.execute(query).fetchall()
-    assert jobs == [("completed", None, 3), ("failed", "access_revoked", 6)]
+    assert raw(desk, query) == [("completed", None, 3), ("failed", "access_revoked", 6)]
     status = (await desk.http.get("/status")).json()
     assert status["queue"] == {"waiting": 1, "running": 1}
     # What a worker held is no longer its own, and what it made is not published.
@@ -167,12 +164,9 @@ async def test_a_selector_that_means_nobody(desk: Desk, selector: dict[str, Any]
 async def test_where_the_event_cannot_be_written_nothing_happens(desk: Desk) -> None:
     issued = await desk.issue()
     await desk.create(bearer_of(issued))
-    breaker = sqlite3.connect(desk.settings.database_path)
-    breaker.execute("CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk says no'); END")
-    answer = await desk.revoke({"cohort": "alpha"})
+    with refusing(desk, "INSERT", "events"):
+        answer = await desk.revoke({"cohort": "alpha"})
     assert answer.status_code in (500, 503)
-    breaker.execute("DROP TRIGGER no")
-    breaker.close()
     assert (await desk.http.get("/v1/videos", headers=bearer_of(issued))).status_code == 200
     assert (await desk.claimed()).status == "in_progress"
     assert (await desk.http.get("/control/revocations", headers=desk.admin)).json()["data"] == []

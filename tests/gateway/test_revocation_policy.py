@@ -1,14 +1,13 @@
 """Whom a selector means, what becomes of what is under way, and the report afterwards."""
 
 import hashlib
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from desk import Desk, bearer_of
 from gateway.jobs import lifecycle
+from tampering import raw, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +30,19 @@ async def report(desk: Desk, id: str) -> dict[str, Any]:
     return effect
 
 
+def listening(desk: Desk, issued: dict[str, Any], id: str) -> None:
+    """Gives the token a webhook endpoint that nobody is asked about."""
+    raw(
+        desk,
+        "INSERT INTO webhook_endpoints (id, accessor, name, url, event_types, secret, created_at, updated_at) "
+        "VALUES (:id, :accessor, 'mine', 'https://192.0.2.1/', '[\"video.completed\"]', 'whsec_x', 0, 0)",
+        id=id,
+        accessor=issued["accessor"],
+    )
+
+
 def jobs_of(desk: Desk) -> dict[str, tuple[str, str | None]]:
-    with closing(sqlite3.connect(desk.settings.database_path)) as database:
-        return {id: (status, code) for id, status, code in database.execute("SELECT id, status, error_code FROM jobs")}
+    return {id: (status, code) for id, status, code in raw(desk, "SELECT id, status, error_code FROM jobs")}
 
 
 async def test_a_label_means_every_token_that_has_it(desk: Desk) -> None:
@@ -81,13 +90,7 @@ async def test_a_preview_counts_what_hangs_on_the_tokens(desk: Desk) -> None:
     child = (await desk.http.post("/v1/tokens", json={}, headers=bearer_of(issued))).json()
     for one in (issued, child, bystander):
         headers = bearer_of(one)
-        body = {"name": "mine", "url": "https://192.0.2.1/hook", "event_types": ["video.completed"]}
-        with closing(sqlite3.connect(desk.settings.database_path)) as database, database:
-            database.execute(
-                "INSERT INTO webhook_endpoints (id, accessor, name, url, event_types, secret, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, '[\"video.completed\"]', 'whsec_x', 0, 0)",
-                (f"whe_{one['accessor']}", one["accessor"], body["name"], body["url"]),
-            )
+        listening(desk, one, f"whe_{one['accessor']}")
         video = (await desk.create(headers))["id"]
         await desk.finished()
         assert (await desk.http.post(f"/v1/videos/{video}/share", headers=headers)).json()["state"] == "approved"
@@ -121,16 +124,11 @@ async def test_a_preview_counts_what_hangs_on_the_tokens(desk: Desk) -> None:
 
 async def test_a_row_that_does_not_change_is_told_as_failed(desk: Desk) -> None:
     stuck, other = await desk.issue("a1"), await desk.issue("a2")
-    with closing(sqlite3.connect(desk.settings.database_path)) as database:
-        database.execute(
-            f"CREATE TRIGGER stuck BEFORE UPDATE ON tokens WHEN OLD.accessor = '{stuck['accessor']}' "
-            "BEGIN SELECT RAISE(IGNORE); END"
-        )
+    with refusing(desk, "UPDATE", "tokens", f"old.accessor = '{stuck['accessor']}'", silently=True):
         done = (await desk.revoke({"cohort": "alpha"})).json()
         assert {item["principal"]: item["outcome"] for item in done["items"]} == {"a1": "failed", "a2": "revoked"}
         assert done["tokens"] == 1
         assert (await desk.http.get("/v1/videos", headers=bearer_of(stuck))).status_code == 200
-        database.execute("DROP TRIGGER stuck")
     done = (await desk.revoke({"cohort": "alpha"})).json()
     assert {item["principal"]: item["outcome"] for item in done["items"]} == {"a1": "revoked", "a2": "already"}
     (first, second) = await desk.events("revocation.applied")
@@ -184,9 +182,8 @@ async def test_kept_jobs_wait_their_turn_behind_a_limit(desk: Desk) -> None:
         await desk.create(bearer_of(limited))
     issued = await desk.issue("a1")
     kept = (await desk.create(bearer_of(issued)))["id"]
-    with closing(sqlite3.connect(desk.settings.database_path)) as database, database:
-        database.execute("UPDATE tokens SET in_flight = 1 WHERE accessor = ?", (limited["accessor"],))
-        database.execute("UPDATE jobs SET priority = 0")
+    raw(desk, "UPDATE tokens SET in_flight = 1 WHERE accessor = :it", it=limited["accessor"])
+    raw(desk, "UPDATE jobs SET priority = 0")
     first = await desk.claimed()
     await desk.revoke({"principal": "a1"}, in_flight={"queued": "keep"})
     assert (await desk.claimed()).id == kept
@@ -243,12 +240,7 @@ async def test_a_stricter_revocation_ends_what_an_earlier_one_spared(desk: Desk)
 
 async def test_a_spared_job_tells_no_webhook(desk: Desk) -> None:
     issued, _, job = await leaked(desk)
-    with closing(sqlite3.connect(desk.settings.database_path)) as database, database:
-        database.execute(
-            "INSERT INTO webhook_endpoints (id, accessor, name, url, event_types, secret, created_at, updated_at) "
-            "VALUES ('whe_1', ?, 'mine', 'https://192.0.2.1/', '[\"video.completed\"]', 'whsec_x', 0, 0)",
-            (issued["accessor"],),
-        )
+    listening(desk, issued, "whe_1")
     await desk.revoke({"principal": "a1"}, in_flight={"running": "finish"})
     assert await desk.complete(job) is True
     answer = await desk.http.get("/control/webhooks/deliveries", headers=desk.admin)

@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.store import Connection, SQLiteStore, exercise, open_sqlite
 from gateway.store.exercise import Phase
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 
 async def test_a_unit_of_work_that_raises_changes_nothing(store: SQLiteStore) -> None:
@@ -84,7 +84,7 @@ async def test_writes_that_come_at_once_share_a_commit_and_fail_alone(store: SQL
 async def test_a_brief_write_waits_for_another_process_without_holding_the_loop(
     store: SQLiteStore, settings: Settings
 ) -> None:
-    other = sqlite3.connect(settings.database_path, isolation_level=None)
+    other = sqlite3.connect(settings.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     written = asyncio.create_task(store.write(lambda tx: exercise.set_broadcast(tx, "late"), brief=True))
     await asyncio.sleep(0)

@@ -4,6 +4,7 @@ import pytest
 
 from desk import Desk, bearer_of
 from gateway.tokens import secret
+from tampering import everything_kept
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +19,7 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(desk: Desk) -> None:
     listed = (await desk.http.get("/control/tokens", headers=desk.admin)).json()["data"]
     assert listed == [{name: shown[name] for name in listed[0]}]
     assert "token" not in shown
-    database = desk.settings.database_path
-    kept = database.read_bytes() + database.with_name(database.name + "-wal").read_bytes()
+    kept = everything_kept(desk)
     assert issued["token"].encode() not in kept
     assert issued["accessor"].encode() in kept
 

@@ -1,0 +1,54 @@
+"""What a desk's database holds, and changes to it that no gateway makes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from desk import Desk
+from gateway.store.dialect import statement
+from gateway.store.schema import SQLITE
+
+
+def raw(desk: Desk, sql: str, **params: Any) -> list[tuple[Any, ...]]:
+    """Runs a statement past the gateway's store, heeding no reference between tables; the rows it gives, as tuples."""
+    place = desk.settings.database
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place, isolation_level=None)) as database:
+            return database.execute(sql, params).fetchall()
+    text, names = statement(sql)
+    options = "-c session_replication_role=replica"
+    with psycopg.connect(place, autocommit=True, cursor_factory=psycopg.RawCursor, options=options) as server:
+        done = server.execute(text.encode(), [params[name] for name in names] or None)
+        return done.fetchall() if done.description else []
+
+
+@contextmanager
+def refusing(desk: Desk, change: str, table: str, when: str = "1 = 1", *, silently: bool = False) -> Iterator[None]:
+    """Lets the database refuse INSERT or UPDATE of the rows that `when` describes: the statement fails, or, silently,
+    passes them over."""
+    if isinstance(desk.settings.database, Path):
+        how = "RAISE(IGNORE)" if silently else "RAISE(ABORT, 'disk says no')"
+        raw(desk, f"CREATE TRIGGER no BEFORE {change} ON {table} WHEN {when} BEGIN SELECT {how}; END")
+        yield
+        raw(desk, "DROP TRIGGER no")
+        return
+    how = "RETURN NULL" if silently else "RAISE EXCEPTION 'disk says no'"
+    raw(desk, f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; END $$")
+    raw(desk, f"CREATE TRIGGER no BEFORE {change} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION no()")
+    yield
+    raw(desk, "DROP FUNCTION no CASCADE")
+
+
+def everything_kept(desk: Desk) -> bytes:
+    """All that the database holds: the files, or every row as text."""
+    place = desk.settings.database
+    if isinstance(place, Path):
+        return place.read_bytes() + place.with_name(place.name + "-wal").read_bytes()
+    tables = [line.split()[2] for line in SQLITE.splitlines() if line.startswith("CREATE TABLE")]
+    return "".join(row for table in tables for (row,) in raw(desk, f"SELECT kept::text FROM {table} AS kept")).encode()
