@@ -114,10 +114,12 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
     """Desks with settings of the test's own."""
     made: list[Desk] = []
+    stores: list[Store] = []
 
     async def make(**changes: Any) -> Desk:
         own = settings.model_copy(update=changes)
         keys, store, clock = load_keyring(own), open_store(own.database), FrozenClock(START)
+        stores.append(store)
         app = create_app(own, store=store, clock=clock, keys=keys)
         # A fault must be answered, as it is over a socket, not raised into the test.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -130,7 +132,8 @@ async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
     yield make
     for desk in made:
         await desk.http.aclose()
-        await desk.store.close()
+    for store in stores:
+        await store.close()
 
 
 @pytest.fixture

@@ -165,8 +165,22 @@ class PostgresStore:
     async def close(self) -> None:
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Closes every connection that nobody uses."""
         while self._idle:
             self._idle.pop().close()
+
+    def prepare(self) -> None:
+        """Sees to it that the server is one that can be used, and holds the tables; raises OperatorError where not."""
+        with self._connection() as connection:
+            if connection.version < OLDEST or connection.encoding != "UTF8":
+                raise OperatorError(
+                    f"{connection.where} is PostgreSQL {connection.version} with the encoding {connection.encoding}; "
+                    f"leakdrill needs {OLDEST} or newer, and a database made with ENCODING 'UTF8'"
+                )
+            _create_schema(connection)
 
 
 def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> _Outcome:
@@ -208,7 +222,7 @@ def _told(exc: BaseException) -> BaseException:
     return StoreUnavailable(f"The database did not answer ({first_line(exc)}). Nothing was changed; ask again.")
 
 
-def _create_schema(connection: PostgresConnection, where: str) -> None:
+def _create_schema(connection: PostgresConnection) -> None:
     """Creates the tables once, whichever process comes first; refuses a database of another version."""
     connection.command(_WRITING)
     row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
@@ -220,7 +234,7 @@ def _create_schema(connection: PostgresConnection, where: str) -> None:
     version = found["version"] if found else None
     if version != VERSION:
         raise OperatorError(
-            f"{where} has schema version {version}, this leakdrill reads {VERSION}; "
+            f"{connection.where} has schema version {version}, this leakdrill reads {VERSION}; "
             "name an empty database in LEAKDRILL_DATABASE_URL"
         )
 
@@ -229,17 +243,14 @@ def open_postgres(url: str) -> PostgresStore:
     """Opens the database and creates its tables; raises OperatorError where that cannot be done."""
     store = PostgresStore(url)
     try:
-        with store._connection() as connection:
-            where = connection.where
-            if connection.version < OLDEST or connection.encoding != "UTF8":
-                raise OperatorError(
-                    f"{where} is PostgreSQL {connection.version} with the encoding {connection.encoding}; "
-                    f"leakdrill needs {OLDEST} or newer, and a database made with ENCODING 'UTF8'"
-                )
-            _create_schema(connection, where)
+        store.prepare()
     except (psycopg.Error, StoreUnavailable) as exc:
+        store.let_go()
         raise OperatorError(
             f"cannot open the database of LEAKDRILL_DATABASE_URL: {first_line(exc)}; "
             "does the server run, does the database exist, and may this user create tables in it?"
         ) from exc
+    except OperatorError:
+        store.let_go()
+        raise
     return store

@@ -8,7 +8,8 @@ STORES = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database_url" in metafunc.fixturenames:
+    named = [one.args[0] for one in metafunc.definition.iter_markers("parametrize")]
+    if "database_url" in metafunc.fixturenames and "database_url" not in named:
         alone = metafunc.definition.get_closest_marker("sqlite_alone") is not None
         metafunc.parametrize("database_url", STORES[:1] if alone else STORES, indirect=True)
 
