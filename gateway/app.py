@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -52,6 +53,8 @@ from gateway.web.faults import Downloads
 from gateway.web.limits import BodyLimit, RequestId
 from gateway.webhooks.delivery import Deliverer, Policy
 from gateway.webhooks.sending import Sender
+
+log = logging.getLogger("leakdrill.gateway")
 
 health = APIRouter(tags=["health"])
 
@@ -125,8 +128,11 @@ async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
         gatherer.cancel()
         with suppress(asyncio.CancelledError):
             await gatherer
-    await ctx.usage.flush(store)
-    await ctx.clients.flush(store)
+    try:
+        await ctx.usage.flush(store)
+        await ctx.clients.flush(store)
+    except StoreUnavailable as exc:
+        log.warning("action=last_seconds_not_written reason=%s", exc)
     await deliverer.close()
     ctx.inputs.close()
     await store.close()

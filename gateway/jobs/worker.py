@@ -112,7 +112,10 @@ class WorkerProcess:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            await lifecycle.worker_stopped(self._store, self.name, now=self._clock.now())
+            try:
+                await lifecycle.worker_stopped(self._store, self.name, now=self._clock.now())
+            except StoreUnavailable as exc:
+                log.warning("action=goodbye_not_written worker=%s reason=%s", self.name, exc)
 
     async def _slot(self) -> None:
         while not self._draining.is_set():

@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 READERS = 4  # threads, and so connections at most besides the writer's
 MOST_AT_ONCE = 256  # writes in one commit
-WAIT_SECONDS = 10.0  # for one of the readers
+WAIT_SECONDS = 10.0  # for one of the readers' threads
+SILENT_SECONDS = 40.0  # beyond what a statement may take
+WATCH_SECONDS = 5.0
 OLDEST = 15
 
 _Outcome = tuple[Any, BaseException | None]
@@ -57,7 +59,9 @@ class PostgresStore:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._pending: list[_Unit] = []
-        self._busy = False  # a batch is about to run, or runs
+        self._writing = False  # a batch is about to run, or runs
+        self._used: set[PostgresConnection] = set()
+        self._watch: asyncio.TimerHandle | None = None
         self._sight: Sight | None = None
 
     @property
@@ -68,12 +72,21 @@ class PostgresStore:
         self._sight = sight
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, work, snapshot, time.monotonic())
+        loop, asked = asyncio.get_running_loop(), time.monotonic()
+        self._watch_over(loop)
+        future = self._readers.submit(self._read, work, snapshot)
+        # Takes back what no thread has begun by then.
+        impatience = loop.call_later(WAIT_SECONDS, future.cancel)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if not future.cancelled() or time.monotonic() < asked + WAIT_SECONDS:
+                raise
+            raise StoreUnavailable("Too many wait for the database. Nothing was changed; ask again.") from None
+        finally:
+            impatience.cancel()
 
-    def _read(self, work: Callable[[Connection], T], snapshot: bool, asked: float) -> T:
-        if time.monotonic() - asked > WAIT_SECONDS:
-            raise StoreUnavailable("Too many wait for the database. Nothing was changed; ask again.")
+    def _read(self, work: Callable[[Connection], T], snapshot: bool) -> T:
         try:
             with self._connection() as connection:
                 if not snapshot:
@@ -90,10 +103,11 @@ class PostgresStore:
 
     async def write(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
         loop = asyncio.get_running_loop()
+        self._watch_over(loop)
         unit = _Unit(work, loop.create_future())
         self._pending.append(unit)
-        if not self._busy:
-            self._busy = True
+        if not self._writing:
+            self._writing = True
             loop.call_soon(self._flush, loop)
         result: T = await unit.future
         return result
@@ -103,7 +117,7 @@ class PostgresStore:
         waiting = [one for one in self._pending if not one.future.done()]
         batch, self._pending = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
         if not batch:
-            self._busy = False
+            self._writing = False
             return
         done = loop.run_in_executor(self._writer, self._write_all, [one.work for one in batch])
         done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
@@ -140,16 +154,30 @@ class PostgresStore:
         """A connection for this thread alone; one on which a transaction is left, or that is lost, is let go."""
         connection = self._take()
         connection.sight = self._sight
+        self._used.add(connection)
         try:
             yield connection
         except BaseException:
             connection.roll_back()
             raise
         finally:
+            self._used.discard(connection)
             if connection.status is TransactionStatus.IDLE:
                 self._idle.append(connection)
             else:
                 connection.close()
+
+    def _watch_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cuts off, for as long as the store is open, connections on which the server has been silent for too long: one
+        that is frozen ends no statement, and its machine goes on confirming what is sent to it."""
+        if self._watch is None:
+            self._watch = loop.call_later(WATCH_SECONDS, self._look_at_connections, loop)
+
+    def _look_at_connections(self, loop: asyncio.AbstractEventLoop) -> None:
+        for connection in list(self._used):
+            if connection.silent_for() > SILENT_SECONDS:
+                connection.cut_off()
+        self._watch = loop.call_later(WATCH_SECONDS, self._look_at_connections, loop)
 
     def _take(self) -> PostgresConnection:
         while self._idle:
@@ -163,6 +191,8 @@ class PostgresStore:
         return connect(self._url)
 
     async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self.let_go()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import select
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -70,6 +74,8 @@ class PostgresConnection:
     def __init__(self, raw: psycopg.Connection[PostgresRow]) -> None:
         self._raw = raw
         self._cursor = raw.cursor()
+        self._asked_at: float | None = None
+        self._ending = threading.Lock()
         self.sight: Sight | None = None
 
     def execute(self, sql: str, params: Params | None = None) -> int:
@@ -91,12 +97,32 @@ class PostgresConnection:
     def _run(self, sql: str, params: Params | None) -> Cursor[PostgresRow]:
         text, names = statement(sql)
         given = [(params or {})[name] for name in names] or None
-        return self._cursor.execute(text.encode(), given)
+        self._asked_at = time.monotonic()
+        try:
+            return self._cursor.execute(text.encode(), given)
+        finally:
+            self._asked_at = None
 
     def command(self, sql: str) -> str:
         """Runs commands without parameters; what the server says of the last: `COMMIT`, say."""
-        self._cursor.execute(sql.encode(), prepare=False)
+        self._asked_at = time.monotonic()
+        try:
+            self._cursor.execute(sql.encode(), prepare=False)
+        finally:
+            self._asked_at = None
         return self._cursor.statusmessage or ""
+
+    def silent_for(self) -> float:
+        """Seconds since the server was asked what it has not answered yet."""
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else time.monotonic() - asked_at
+
+    def cut_off(self) -> None:
+        """Lets whoever waits for the server, in another thread, find the connection lost."""
+        with self._ending:
+            if not self._raw.closed:
+                with socket.socket(fileno=os.dup(self._raw.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     def roll_back(self) -> None:
         """Takes back what is open, as far as the server can be told."""
@@ -141,7 +167,8 @@ class PostgresConnection:
         return f"the database {info.dbname} at {info.host}:{info.port}"
 
     def close(self) -> None:
-        self._raw.close()
+        with self._ending:
+            self._raw.close()
 
 
 class _TextDumper(Dumper):

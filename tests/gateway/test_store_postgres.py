@@ -1,6 +1,8 @@
 """PostgreSQL as a store, beyond what every test of the gateway says of it: see `tests/gateway/conftest.py`."""
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from gateway.store import Connection, Store, chain, events, exercise, open_store
 from gateway.store.chain import Anchor
 from gateway.store.exercise import Phase
 from gateway.store.postgres import PostgresStore, open_postgres
+from gateway.store.schema import VERSION
 from live import leakdrill
 from postgres import Server, beside, connected
 from tampering import raw
@@ -90,7 +93,7 @@ async def test_rows_are_read_by_name_and_in_order(opened: PostgresStore) -> None
     given = {"a": "é\0\"'%s:x", "b": b"\0\xff", "c": 2**62, "d": 0.5, "e": True}
     row = await opened.read(lambda tx: tx.fetch_one(sql, given))
     assert row is not None
-    assert dict(row) == given  # type: ignore[call-overload]
+    assert {name: row[name] for name in given} == given
     assert tuple(row) == tuple(given.values())
     assert (row["a"], [type(one) for one in row]) == (given["a"], [str, bytes, int, float, int])
     with pytest.raises(KeyError):
@@ -228,9 +231,37 @@ async def test_a_statement_that_takes_too_long_is_ended(opened: PostgresStore) -
 
 
 async def test_a_wait_for_a_reader_has_an_end(opened: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "WAIT_SECONDS", -1.0)
+    monkeypatch.setattr(postgres, "WAIT_SECONDS", 0.1)
+    on = threading.Event()
+    held = [asyncio.create_task(opened.read(lambda tx: on.wait(20))) for _ in range(postgres.READERS)]
+    await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="Too many wait"):
         await broadcast(opened)
+    on.set()
+    assert await asyncio.gather(*held) == [True] * postgres.READERS
+    assert await broadcast(opened) is None
+
+
+async def test_a_server_that_is_frozen_is_given_up(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres, "WATCH_SECONDS", 0.05)
+    store = open_store(postgres_server.url)
+
+    def frozen(tx: Connection) -> None:
+        exercise.set_broadcast(tx, "half")
+        row = tx.fetch_one("SELECT pg_backend_pid() AS pid")
+        assert row is not None
+        os.kill(row["pid"], signal.SIGSTOP)
+        try:
+            exercise.get(tx)
+        finally:
+            os.kill(row["pid"], signal.SIGCONT)
+
+    with pytest.raises(StoreUnavailable, match="Nothing was changed"):
+        await store.write(frozen)
+    assert await broadcast(store) is None
+    assert await store.write(note("whole")) == "whole"
+    await store.close()
 
 
 def test_where_nobody_answers_that_is_said_in_one_line() -> None:
@@ -258,7 +289,7 @@ async def test_another_schema_version_is_refused(postgres_database: str) -> None
             with pytest.raises(OperatorError, match="schema version 99"):
                 open_postgres(postgres_database)
         finally:
-            database.execute("UPDATE schema_version SET version = %s", [postgres.VERSION])
+            database.execute("UPDATE schema_version SET version = %s", [VERSION])
 
 
 async def test_many_processes_may_create_the_tables_at_once(postgres_url: str) -> None:
