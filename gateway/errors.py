@@ -261,7 +261,7 @@ class ServerFault(APIError):
 
 
 class StoreUnavailable(APIError):
-    """The database did not take the change; nothing was changed. Ask again."""
+    """The database did not answer. Nothing was changed, unless the message says that nobody knows. Ask again."""
 
     status = 503
     type = "server_error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -143,10 +144,15 @@ def load(**overrides: object) -> Settings:
     except ValidationError as exc:
         lines = [
             f"LEAKDRILL_{'_'.join(str(part) for part in error['loc']).upper()}: "
-            f"{error['msg'].removeprefix('Value error, ')} (it is {error['input']!r})"
+            f"{error['msg'].removeprefix('Value error, ')} (it is {without_password(repr(error['input']))})"
             for error in exc.errors()
         ]
         raise OperatorError("; ".join(lines)) from exc
+
+
+def without_password(text: str) -> str:
+    """The text, in which a URL's password is not to be read."""
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:…@", text)
 
 
 def prepare_data(settings: Settings) -> None:

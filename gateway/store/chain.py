@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway.errors import OperatorError
 from gateway.events import GENESIS, chain_hash
-from gateway.store.opening import ensure_driver, shown
+from gateway.settings import without_password
+from gateway.store.opening import ensure_driver
 from gateway.store.protocol import Params, Row
 
 _FIELDS = ("at", "replay_at", "kind", "actor", "accessor", "job", "data")
@@ -60,7 +61,7 @@ def newest(place: Path | str) -> Anchor:
     with _snapshot(place) as kept:
         row = kept.first("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
     if row is None:
-        raise OperatorError(f"{shown(place)} has no event yet; there is nothing to anchor")
+        raise OperatorError(f"{without_password(str(place))} has no event yet; there is nothing to anchor")
     return Anchor(*row)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from gateway.errors import OperatorError
@@ -23,11 +22,6 @@ def open_store(place: Path | str) -> Store:
     from gateway.store.postgres import open_postgres
 
     return open_postgres(place)
-
-
-def shown(place: Path | str) -> str:
-    """Where the database is, without the password that a URL may hold."""
-    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:…@", str(place))
 
 
 def ensure_driver() -> None:

@@ -20,10 +20,15 @@ def rendered(live: Live, headers: dict[str, str]) -> str:
     created = call(live, "POST", "/v1/videos", headers, json=SMALL)
     assert created.status_code == 200, created.text
     video: str = created.json()["id"]
+    wait_for(live, headers, video)
+    return video
+
+
+def wait_for(live: Live, headers: dict[str, str], video: str) -> None:
+    """Returns once the video is completed."""
     eventually(
         lambda: call(live, "GET", f"/v1/videos/{video}", headers).json()["status"] == "completed", within=90, every=0.1
     )
-    return video
 
 
 def test_a_server_that_goes_away_is_told_as_503_and_used_again(tmp_path: Path, postgres_server: Server) -> None:
@@ -45,11 +50,7 @@ def test_a_server_that_goes_away_is_told_as_503_and_used_again(tmp_path: Path, p
 
         postgres_server.start()
         eventually(lambda: call(live, "GET", "/readyz", {}).status_code == 200)
-        eventually(
-            lambda: call(live, "GET", f"/v1/videos/{waiting}", owner).json()["status"] == "completed",
-            within=90,
-            every=0.1,
-        )
+        wait_for(live, owner, waiting)
         rendered(live, owner)
         assert live.worker_pids() == pids
 

@@ -18,7 +18,8 @@ import pytest
 from desk import Desk
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.events import EventKind
-from gateway.store import Connection, Store, chain, events, exercise, open_store, opening, postgres
+from gateway.settings import load, without_password
+from gateway.store import Connection, Store, chain, events, exercise, open_store, postgres
 from gateway.store.chain import Anchor
 from gateway.store.exercise import Phase
 from gateway.store.postgres import PostgresStore, open_postgres
@@ -315,8 +316,12 @@ def test_without_the_driver_the_command_that_installs_it_is_told(monkeypatch: py
             use("postgresql://localhost/leakdrill")
 
 
-def test_a_password_is_not_shown() -> None:
-    assert opening.shown("postgresql://me:secret@host/name") == "postgresql://me:…@host/name"
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without_password("postgresql://me:secret@host/name") == "postgresql://me:…@host/name"
+    monkeypatch.setenv("LEAKDRILL_DATABASE_URL", "postgres+other://me:secret@host/name")
+    with pytest.raises(OperatorError, match="must start with sqlite:/// or postgresql://") as told:
+        load()
+    assert "secret" not in str(told.value)
 
 
 LINES = 12
