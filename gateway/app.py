@@ -36,6 +36,7 @@ from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
+from gateway.outbound import Policy
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
@@ -48,7 +49,7 @@ from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
 from gateway.web.limits import BodyLimit, RequestId
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 
 health = APIRouter(tags=["health"])
@@ -134,7 +135,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
                 await gatherer
         await context.usage.flush(store)
         await clients.flush(store)
-        await deliverer.close()
+        await deliverer.flights.close()
         inputs.close()
         await store.close()
 
