@@ -19,6 +19,7 @@ from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
+from gateway.control import sinks as control_sinks
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
@@ -39,6 +40,9 @@ from gateway.oauth import minting
 from gateway.outbound import Policy
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
+from gateway.signals import keys as signal_keys
+from gateway.signals.delivery import Pusher, SignalDeliverer
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -97,12 +101,17 @@ ROUTERS = (
     control_trace.router,
     control_webhooks.router,
     control_shares.router,
+    control_sinks.public,
+    control_sinks.router,
 )
 
 
-def _deliverer(settings: Settings, store: Store, clock: Clock) -> Deliverer:
-    policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
-    return Deliverer(store, clock, Sender(settings.allow_private_targets, settings.webhook_timeout_seconds), policy)
+def _deliverers(settings: Settings, store: Store, clock: Clock, signer: Signer) -> tuple[Deliverer, SignalDeliverer]:
+    reach = settings.allow_private_targets
+    sender, pusher = Sender(reach, settings.webhook_timeout_seconds), Pusher(reach, settings.sink_timeout_seconds)
+    hooks = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
+    signals = Policy(settings.sink_attempts, settings.sink_first_retry_seconds, lane=1)
+    return Deliverer(store, clock, sender, hooks), SignalDeliverer(store, clock, signer, pusher, signals)
 
 
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
@@ -111,10 +120,11 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
     line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    signer = Signer(settings.data / signal_keys.FILE)
     context = Context(
-        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake
+        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake, signer
     )
-    deliverer = _deliverer(settings, store, clock)
+    deliverers = _deliverers(settings, store, clock, signer)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
@@ -126,7 +136,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
             asyncio.create_task(clients.run(store)),
             asyncio.create_task(repeats.run(store, clock)),
             asyncio.create_task(inputs.run(store)),
-            asyncio.create_task(deliverer.run(settings.webhook_poll_seconds)),
+            *(asyncio.create_task(one.run(settings.webhook_poll_seconds)) for one in deliverers),
         ]
         yield
         for gatherer in gatherers:
@@ -135,7 +145,8 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
                 await gatherer
         await context.usage.flush(store)
         await clients.flush(store)
-        await deliverer.flights.close()
+        for deliverer in deliverers:
+            await deliverer.flights.close()
         inputs.close()
         await store.close()
 

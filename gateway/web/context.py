@@ -16,6 +16,7 @@ from gateway.limits import RequestLimits
 from gateway.notices import Intake
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -40,6 +41,7 @@ class Context:
     inputs: Inputs
     transfers: Transfers
     intake: Intake
+    signer: Signer
 
 
 def context_of(request: Request) -> Context:
