@@ -69,13 +69,13 @@ def credential_compromise(cause: Cause) -> str:
 
 
 def verification(state: str | None) -> str:
-    """Shared Signals Framework 1.0, section 8.1.4; `state` is repeated as it was given. JSON text."""
+    """Shared Signals Framework 1.0; `state` is repeated as it was given. JSON text."""
     return _text({} if state is None else {"state": state})
 
 
 def whole(signal: Signal, sink: Sink) -> dict[str, Any]:
-    """All claims of the token. There is no `exp` and no `sub` (RFC 8417, section 4.5 and 4.6); the subject is the
-    token's accessor, or the sink itself where that is to be verified."""
+    """All claims of the token. There is no `exp` (RFC 8417, section 2.2) and no `sub` (Shared Signals Framework 1.0);
+    the subject is the accessor, or the sink itself where that is to be verified."""
     return {
         "iss": sink.issuer,
         "iat": int(signal.created_at),

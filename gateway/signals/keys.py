@@ -55,13 +55,13 @@ class SigningKey:
 
 
 class Signer:
-    """Where the key lies. Making one takes some 0.1 s, so nobody waits for that who never needs it. Both calls read,
-    or make, the key at first, and so belong in a thread. They raise OperatorError for a file that is no such key."""
+    """Where the key lies. A file that is no such key is told at once, by OperatorError. Making one takes some 0.1 s, so
+    nobody waits for that who never needs it: the first call makes it, and so both belong in a thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._read: SigningKey | None = None
+        self._read = _load(path) if path.exists() else None
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """The claims as a signed token."""
