@@ -30,7 +30,11 @@ class Settings(BaseSettings):
     )
     page_host: str = Field("127.0.0.1", description="Address the page binds.")
     page_port: Port = Field(7860, description="Port of the page.")
-    public_url: str = Field("", description="Base of signed media links; empty means the address a request came to.")
+    public_url: str = Field(
+        "",
+        description="Base of signed media links and issuer of security events; "
+        "empty means the address a request came to, and the gateway's own.",
+    )
     admin_token: str = Field("", description="Admin bearer; empty means the generated one in `admin.token`.")
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")

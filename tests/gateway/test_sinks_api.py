@@ -66,7 +66,7 @@ async def test_a_sink_from_its_beginning_to_its_end(desk: Desk) -> None:
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "POST"])
 async def test_an_unknown_sink_is_not_found(desk: Desk, method: str) -> None:
     path = "/control/sinks/sink_x" + ("/verify" if method == "POST" else "")
-    body = None if method in ("GET", "DELETE") else {}
+    body: dict[str, Any] | None = None if method in ("GET", "DELETE") else {}
     answer = await desk.http.request(method, path, json=body, headers=desk.admin)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "sink_not_found")
 
