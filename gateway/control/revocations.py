@@ -115,9 +115,11 @@ class PreviewAnswer(BaseModel):
 
 
 class RevocationAnswer(BaseModel):
-    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on."""
+    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on; `txn` is on its security
+    events."""
 
     id: str
+    txn: str
     selector: dict[str, Any]
     reason: str
     actor: str
@@ -135,6 +137,7 @@ class RevocationAnswer(BaseModel):
         """As the row says."""
         return cls(
             id=revocation.id,
+            txn=revocation.txn,
             selector=revocation.selector,
             reason=revocation.reason,
             actor=revocation.actor,
@@ -177,6 +180,15 @@ class TransfersSince(BaseModel):
     last_at: float | None
 
 
+class SignalsSince(BaseModel):
+    """Security events of the revocation's `txn`: acknowledged by their sink, still owed, dead, dropped with it."""
+
+    sent: int
+    owed: int
+    dead: int
+    dropped: int
+
+
 class SurfaceEffect(BaseModel):
     """One surface: how many of it ended, null where nothing is counted, and what makes it end."""
 
@@ -198,6 +210,7 @@ class Effect(BaseModel):
     links: int
     bystanders: int
     bystanders_touched: int
+    signals: SignalsSince
     surfaces: list[SurfaceEffect]
     refused: list[Refused]
 
@@ -215,6 +228,7 @@ class Effect(BaseModel):
             links=taken.links,
             bystanders=taken.bystanders,
             bystanders_touched=taken.touched,
+            signals=SignalsSince(**vars(report.signals)),
             surfaces=[SurfaceEffect(**vars(one)) for one in report.surfaces],
             refused=[Refused(**vars(one)) for one in report.refusals],
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import NotFound
-from gateway.store import Connection, Store, revocations
+from gateway.store import Connection, Store, revocations, signals
 from gateway.store.revocations import Refusals, Revocation, SparedJobs, Transfers
+from gateway.store.signals import SignalCounts
 
 #: What makes each surface end.
 MECHANISMS = {
@@ -39,6 +40,7 @@ class EffectReport:
     revocation: Revocation
     spared: SparedJobs
     transfers: Transfers
+    signals: SignalCounts
     surfaces: tuple[SurfaceEffect, ...]
     refusals: tuple[Refusals, ...]
 
@@ -53,7 +55,8 @@ async def report(store: Store, id: str) -> EffectReport:
         spared, transfers = revocations.spared_jobs(tx, id), revocations.transfers(tx, revocation)
         refusals = tuple(revocations.refusals(tx, revocation))
         surfaces = _surfaces(revocation, spared, transfers, sum(one.count for one in refusals))
-        return EffectReport(revocation, spared, transfers, surfaces, refusals)
+        told = signals.counts(tx, revocation.txn)
+        return EffectReport(revocation, spared, transfers, told, surfaces, refusals)
 
     found = await store.read(work)
     if found is None:

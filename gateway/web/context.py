@@ -17,6 +17,7 @@ from gateway.limits import RequestLimits
 from gateway.notices import Intake
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -42,6 +43,7 @@ class Context:
     transfers: Transfers
     intake: Intake
     sight: Sight
+    signer: Signer
 
 
 def context_of(request: Request) -> Context:
