@@ -36,13 +36,16 @@ from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
+from gateway.revocations.watch import Watch
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
 from gateway.videos import content, derived, models, shares
 from gateway.videos import endpoints as videos
+from gateway.videos import events as video_events
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
@@ -77,6 +80,7 @@ ROUTERS = (
     derived.router,
     health,
     content.router,
+    video_events.router,
     models.router,
     shares.public,
     shares.router,
@@ -99,9 +103,28 @@ ROUTERS = (
 )
 
 
-def _deliverer(settings: Settings, store: Store, clock: Clock) -> Deliverer:
+def _deliverer(settings: Settings, store: Store, clock: Clock, usage: UsageBook) -> Deliverer:
     policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
-    return Deliverer(store, clock, Sender(settings.allow_private_targets, settings.webhook_timeout_seconds), policy)
+    sender = Sender(settings.allow_private_targets, settings.webhook_timeout_seconds)
+    return Deliverer(store, clock, sender, policy, usage)
+
+
+def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers, Streams]:
+    """Both under the eyes of one task."""
+    watch, replica = Watch(store, clock), settings.replica
+    streams = Streams(store, clock, watch, replica=replica, per_token=settings.streams_per_token)
+    return Transfers(store, clock, watch, replica), streams
+
+
+def _wrap(app: FastAPI, settings: Settings, faults: FaultDesk) -> None:
+    larger = {
+        "/control/trace": settings.max_clip_bytes,
+        "/v1/videos": settings.max_upload_bytes,
+        "/disclosures/": MAX_BATCH_BYTES,
+    }
+    app.add_middleware(Downloads, faults=faults)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.add_middleware(RequestId, replica=settings.replica)
 
 
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
@@ -109,11 +132,13 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
-    line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    usage = UsageBook(clock, settings.replica)
+    transfers, streams = _watched(settings, store, clock)
+    line, intake = Line(settings.estimate_seconds), Intake(settings.reporter_keys)
     context = Context(
-        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake
+        settings, store, clock, keys, usage, line, faults, limits, clients, inputs, transfers, streams, intake
     )
-    deliverer = _deliverer(settings, store, clock)
+    deliverer = _deliverer(settings, store, clock, usage)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
@@ -123,6 +148,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         gatherers = [
             asyncio.create_task(context.usage.run(store)),
             asyncio.create_task(clients.run(store)),
+            asyncio.create_task(streams.run()),
             asyncio.create_task(repeats.run(store, clock)),
             asyncio.create_task(inputs.run(store)),
             asyncio.create_task(deliverer.run(settings.webhook_poll_seconds)),
@@ -150,14 +176,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    larger = {
-        "/control/trace": settings.max_clip_bytes,
-        "/v1/videos": settings.max_upload_bytes,
-        "/disclosures/": MAX_BATCH_BYTES,
-    }
-    app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica)
+    _wrap(app, settings, faults)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.

@@ -148,7 +148,10 @@ def by_hash(tx: Connection, secret_hash: bytes) -> Token | None:
     if row is None:
         return None
     token = token_of(row)
-    return token if token.parent is None else _as_above(tx, token, token.parent)
+    # What is revoked is judged by its own row, so that refusing it takes what refusing an unknown one does.
+    if token.parent is None or token.state is TokenState.REVOKED:
+        return token
+    return _as_above(tx, token, token.parent)
 
 
 def by_accessor(tx: Connection, accessor: str) -> Token | None:

@@ -14,6 +14,7 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.notices import Intake
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
@@ -39,6 +40,7 @@ class Context:
     clients: ClientBook
     inputs: Inputs
     transfers: Transfers
+    streams: Streams
     intake: Intake
 
 

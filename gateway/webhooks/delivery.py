@@ -22,6 +22,7 @@ from gateway.events import EventKind
 from gateway.store import Connection, Store, deliveries, events, tokens, webhooks
 from gateway.store.deliveries import Delivery, DeliveryState
 from gateway.store.webhooks import Endpoint
+from gateway.tokens.usage import DELIVERY, UsageBook
 from gateway.webhooks.sending import Sender
 
 log = logging.getLogger("leakdrill.webhooks")
@@ -70,13 +71,17 @@ def asked_seconds(retry_after: str | None, now: float) -> float | None:
 
 
 class Deliverer:
-    """Takes due deliveries and sends them. `run` it for ever; after cancelling that, `close`."""
+    """Takes due deliveries and sends them, and notes in `usage` what it sends for whom. `run` it for ever; after
+    cancelling that, `close`."""
 
-    def __init__(self, store: Store, clock: Clock, sender: Sender, policy: Policy) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, sender: Sender, policy: Policy, usage: UsageBook | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._sender = sender
         self._policy = policy
+        self._usage = usage
         self._flights: dict[asyncio.Task[None], str] = {}
         self._failing: set[str] = set()
         self._landing = asyncio.Event()
@@ -183,6 +188,8 @@ class Deliverer:
             await self._store.write(lambda tx: _end(tx, delivery, DeliveryState.STOPPED, None, NOT_ACCEPTED, now))
         if not (pending and accepted):
             raise _Stopped(delivery.id)
+        if self._usage is not None:
+            self._usage.note_behind(delivery.accessor, DELIVERY, now)
 
     async def _settle(self, delivery: Delivery, status: int | None, error: str | None, asked: float | None) -> None:
         now = self._clock.now()
