@@ -34,7 +34,7 @@ class Open:
     spared: bool
     sent: int = 0  # bytes, or events
     cut: bool = False
-    pieces: list[tuple[float, int]] = field(default_factory=list)  # (when, how much) since the token was found good
+    pieces: list[tuple[float, int]] = field(default_factory=list)  # (when, how much) since its row was last unrevoked
 
     def passed(self, moment: float, size: int) -> None:
         """Notes that so much was handed to the connection."""
@@ -42,7 +42,7 @@ class Open:
         self.pieces.append((moment, size))
 
     def after(self, moment: float) -> int:
-        """What was handed over after `moment`, as far back as the last look at a good token."""
+        """What was handed over after `moment`, as far back as the last look at a row that was not revoked."""
         return sum(size for at, size in self.pieces if at > moment)
 
 
@@ -82,14 +82,17 @@ class Watch:
         now, present = self._clock.now(), list(self._open)
         owners = {one.accessor for one in present}
 
-        def look(tx: Connection) -> tuple[set[str], set[str]]:
+        def look(tx: Connection) -> tuple[set[str], set[str], set[str]]:
             good = {one for one in owners if (found := tokens.by_accessor(tx, one)) is not None and found.accepted(now)}
-            return good, {one for one in owners - good if tokens.may_transfer(tx, one, now)}
+            finishing = {one for one in owners - good if tokens.may_transfer(tx, one, now)}
+            # What is accepted although its row is revoked still counts from then on.
+            whole = {one for one in good if (row := tokens.own_row(tx, one)) is not None and row.revoked_at is None}
+            return good, finishing, whole
 
-        good, finishing = await self._store.read(look)
+        good, finishing, whole = await self._store.read(look)
         for one in present:
-            if one.accessor in good:
+            if one.accessor in whole:
                 one.pieces.clear()
-            elif not (one.spared and one.accessor in finishing) and not one.cut:
+            if one.accessor not in good and not (one.spared and one.accessor in finishing) and not one.cut:
                 one.cut = True
                 one.stop()
