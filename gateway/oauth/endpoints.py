@@ -106,10 +106,12 @@ async def _token_field(request: Request) -> str | None:
         return None
     try:
         async with request.form(max_files=0) as form:
-            values = form.getlist("token")
+            values, hints = form.getlist("token"), form.getlist("token_type_hint")
     except HTTPException:
         return None
-    return values[0] if len(values) == 1 and isinstance(values[0], str) and values[0] else None
+    if len(values) != 1 or len(hints) > 1:  # none may be given twice (RFC 6749, section 3.2)
+        return None
+    return values[0] if isinstance(values[0], str) and values[0] else None
 
 
 def _invalid_request() -> JSONResponse:
