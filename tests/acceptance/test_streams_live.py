@@ -284,6 +284,44 @@ def test_the_gateway_ends_its_streams_before_itself(tmp_path: Path) -> None:
         assert re.search("Traceback|Cancel|ERROR", log) is None, log
 
 
+def test_under_a_storm_no_gateway_accepts_anything_late(live: Live, other: Live) -> None:
+    leaked = issued(live, "storm")
+    video = ordered(live, leaked)
+    over = threading.Event()
+
+    def poll(url: str) -> None:
+        headers = {"Authorization": f"Bearer {leaked['token']}"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+            while not over.is_set():
+                client.get(f"/v1/videos/{video}")
+
+    storm = [threading.Thread(target=poll, args=(one.url,), daemon=True) for one in (live, other) for _ in range(2)]
+    for one in storm:
+        one.start()
+    used = f"/control/tokens/{leaked['accessor']}"
+    eventually(lambda: {one["replica"] for one in live.control("GET", used)["uses"]} == {"r1", "r2"})
+    done = revoke(other, "storm")
+
+    def polls() -> dict[str, dict[str, Any]]:
+        found = live.control("GET", f"/control/revocations/{done['id']}")["effect"]["time_to_dead"]
+        return {one["replica"]: one for one in found if one["surface"] == "poll"}
+
+    eventually(lambda: all(one["refusals"] > 10 for one in polls().values()))
+    over.set()
+    for one in storm:
+        one.join(10)
+    # A gateway writes all uses together: where a later one is told, so is every earlier one.
+    later = issued(live, "after-the-storm")
+    for gateway in (live, other):
+        call(gateway, later, "GET", "/v1/videos").raise_for_status()
+    written = f"/control/tokens/{later['accessor']}"
+    eventually(lambda: {one["replica"] for one in live.control("GET", written)["uses"]} == {"r1", "r2"})
+    for one in polls().values():
+        assert (one["late_accepts"], one["seconds"]) == (0, 0.0)
+        assert one["last_accepted_at"] <= done["acknowledged_at"] <= one["first_refusal_at"] + SECONDS
+        assert one["accepted"] > 0
+
+
 class Silent:
     """Opens a stream and leaves it unread."""
 
