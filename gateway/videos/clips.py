@@ -91,7 +91,7 @@ class ClipResponse(FileResponse):
         if scope["method"] == "HEAD":
             await self._stream(scope, receive, send)
             return
-        surface, use = f"GET {scope['route'].path}", surface_of(scope)
+        surface, use = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}", surface_of(scope)
         transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, use, lambda: sever(scope))
         whole = False
         try:

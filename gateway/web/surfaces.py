@@ -50,8 +50,8 @@ FILES["/s/{share_id}"] = ("share link", "share link, ")
 
 
 def surface_of(scope: Mapping[str, Any]) -> str:
-    """The surface of a request whose route was found."""
-    method, route = scope["method"], scope["route"].path
+    """The surface of a request."""
+    method, route = scope["method"], getattr(scope.get("route"), "path", "")
     name = BY_ROUTE.get((method, route))
     if name is not None:
         return name
