@@ -296,8 +296,8 @@ def test_under_a_storm_no_gateway_accepts_anything_late(live: Live, other: Live)
                 client.get(f"/v1/videos/{video}")
 
     storm = [threading.Thread(target=poll, args=(one.url,), daemon=True) for one in (live, other) for _ in range(2)]
-    for one in storm:
-        one.start()
+    for thread in storm:
+        thread.start()
     used = f"/control/tokens/{leaked['accessor']}"
     eventually(lambda: {one["replica"] for one in live.control("GET", used)["uses"]} == {"r1", "r2"})
     done = revoke(other, "storm")
@@ -308,8 +308,8 @@ def test_under_a_storm_no_gateway_accepts_anything_late(live: Live, other: Live)
 
     eventually(lambda: all(one["refusals"] > 10 for one in polls().values()))
     over.set()
-    for one in storm:
-        one.join(10)
+    for thread in storm:
+        thread.join(10)
     # A gateway writes all uses together: where a later one is told, so is every earlier one.
     later = issued(live, "after-the-storm")
     for gateway in (live, other):
