@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -118,7 +119,8 @@ def encoders(worker: int) -> list[int]:
     listed = Path(f"/proc/{worker}/task")
     found: list[int] = []
     for task in listed.iterdir():
-        found += map(int, (task / "children").read_text().split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found += map(int, (task / "children").read_text().split())
     return [pid for pid in found if alive(pid)]
 
 

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data / "leakdrill.db"
 
     @property
+    def own_url(self) -> str:
+        """Where this gateway alone is reached, whatever stands before it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def reporter_keys(self) -> Path:
         """File of the public keys of those who report leaks."""
         return Path(self.disclosure_keys_file) if self.disclosure_keys_file else self.data / "disclosure-keys.json"

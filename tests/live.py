@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from gateway.errors import OperatorError
+from gateway.serve import listen
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor, free_port
 
@@ -43,6 +45,11 @@ class Live:
     def url(self) -> str:
         return self.supervisor.gateway_url
 
+    @property
+    def urls(self) -> list[str]:
+        """Every replica's address, the first one first."""
+        return self.supervisor.replica_urls
+
     def control(self, method: str, path: str, **options: Any) -> Any:
         """A call as the admin."""
         headers = {"Authorization": f"Bearer {self.supervisor.admin_token}"}
@@ -69,12 +76,24 @@ class Live:
         return [int(pid) for pid, parent, name in rows if int(parent) in parents and FFMPEG in name]
 
 
+def free_ports(number: int) -> int:
+    """The first of `number` ports in a row that nobody uses right now."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first + 1, first + number):
+                listen("127.0.0.1", port).close()
+        except (OperatorError, OverflowError):
+            continue
+        return first
+
+
 @contextmanager
-def live_gateway(data: Path, *, workers: int = 1, **settings: Any) -> Iterator[Live]:
-    """Starts a gateway on a free port; everything it started is gone at the end."""
-    own = Settings(data=data, port=free_port(), **settings)
+def live_gateway(data: Path, *, workers: int = 1, replicas: int = 1, **settings: Any) -> Iterator[Live]:
+    """Starts a gateway on a free port, or several beside each other; everything it started is gone at the end."""
+    own = Settings(data=data, port=free_ports(replicas), **settings)
     with Supervisor(own) as supervisor:
-        supervisor.start(workers=workers, page=False)
+        supervisor.start(workers=workers, page=False, replicas=replicas)
         yield Live(supervisor)
 
 

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound, StoreUnavailable
 from gateway.events import EventKind
-from gateway.store import Connection, Store, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
@@ -141,15 +142,24 @@ async def apply(
         )
     which, policy = selector.which(key), in_flight or InFlight()
     requested_at = clock.now()
+    if store.sight is not None:
+        await store.sight.before_revocation(store, which)
     id = f"rev_{secrets.token_hex(8)}"
 
     def work(tx: Connection) -> Revocation:
         matched = _matched(tx, selector, which)
+        if defects.on(tx, Defect.OVER_REVOCATION):
+            return take(tx, _matched(tx, selector, widened := TokenFilter(cohort=matched[0].cohort)), widened)
+        return take(tx, matched, which)
+
+    def take(tx: Connection, matched: list[Token], which: TokenFilter) -> Revocation:
         at = clock.now()
         hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
         finish = policy.transfers == "finish"
         changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
-        queued, running, kept, going_on = _end_jobs(tx, which, policy, revocation=id, now=at)
+        by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and selector.token is None
+        done = InFlight("keep", "finish", "finish") if by_console else policy
+        queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=id, now=at)
         webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
         items = _outcomes(matched, tokens.find_tree(tx, which))
         left = tokens.count_accepted_outside(tx, which, at)
@@ -184,12 +194,16 @@ async def apply(
         _record(tx, revocation)
         return revocation
 
-    return await _acknowledged(store, await store.write(work), clock.now())
+    return await _acknowledged(store, await store.write(work), clock)
 
 
-async def _acknowledged(store: Store, revocation: Revocation, at: float) -> Revocation:
-    """Notes a moment behind the commit: what begins after it meets the revocation, and what was accepted before the
-    commit began before it. The revocation stands even where this cannot be noted."""
+async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:
+    """Tells other gateways, where they must be told, and notes a moment behind the commit: what begins after it meets
+    the revocation, and what was accepted before the commit began before it. The revocation stands even where this
+    cannot be noted."""
+    if store.sight is not None:
+        await store.sight.after_revocation(store, tuple(item.accessor for item in revocation.items))
+    at = clock.now()
     try:
         await store.write(lambda tx: revocations.acknowledge(tx, revocation.id, at), brief=True)
     except StoreUnavailable as exc:

@@ -34,7 +34,7 @@ class Streams:
         self._count: Counter[str] = Counter()
         self._rows: dict[Open, OpenStream] = {}
 
-    async def begin(self, accessor: str, job: str, surface: str, use: str, stop: Callable[[], None]) -> Open:
+    async def begin(self, accessor: str, job: str, surface: str, use: str, stop: Callable[[], bool]) -> Open:
         """Notes a stream; `end` must follow. Raises StreamsExceeded where the token has as many as it may, and
         StoreUnavailable where it cannot be noted."""
         if self._count[accessor] >= self._per_token:

@@ -23,7 +23,7 @@ class Transfers:
         self._watch = watch
         self._replica = replica
 
-    def begin(self, accessor: str, job: str, surface: str, use: str, stop: Callable[[], None]) -> Open:
+    def begin(self, accessor: str, job: str, surface: str, use: str, stop: Callable[[], bool]) -> Open:
         """Notes a transfer; `end` must follow."""
         transfer = Open(accessor, job, surface, use, stop, spared=True)
         self._watch.add(transfer)

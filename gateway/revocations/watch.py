@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
-from gateway.store import Connection, Store, tokens
+from gateway.store import Connection, Store, defects, tokens
+from gateway.store.defects import Defect
+from gateway.store.tokens import Token
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -23,14 +25,14 @@ LOOK_SECONDS = 0.1
 @dataclass(eq=False)
 class Open:
     """One answer under way: a file's bytes, or a stream's events. `use` is the surface as the effect report names it,
-    `surface` the route. `cut` says that it must not go on; `stop`, called once, makes it end. `spared` says that a
-    revocation may let it finish."""
+    `surface` the route. `stop` makes it end, and is False where nothing of it was left to stop; `cut` says that it must
+    not go on. `spared` says that a revocation may let it finish."""
 
     accessor: str
     job: str
     surface: str
     use: str
-    stop: Callable[[], None]
+    stop: Callable[[], bool]
     spared: bool
     sent: int = 0  # bytes, or events
     cut: bool = False
@@ -83,7 +85,9 @@ class Watch:
         owners = {one.accessor for one in present}
 
         def look(tx: Connection) -> tuple[set[str], set[str], set[str]]:
-            good = {one for one in owners if (found := tokens.by_accessor(tx, one)) is not None and found.accepted(now)}
+            good = owners
+            if not defects.on(tx, Defect.STREAM_UNCHECKED):
+                good = {one for one in owners if _good(tokens.by_accessor(tx, one), now)}
             finishing = {one for one in owners - good if tokens.may_transfer(tx, one, now)}
             # What is accepted although its row is revoked still counts from then on.
             whole = {one for one in good if (row := tokens.own_row(tx, one)) is not None and row.revoked_at is None}
@@ -94,5 +98,8 @@ class Watch:
             if one.accessor in whole:
                 one.pieces.clear()
             if one.accessor not in good and not (one.spared and one.accessor in finishing) and not one.cut:
-                one.cut = True
-                one.stop()
+                one.cut = one.stop()
+
+
+def _good(token: Token | None, now: float) -> bool:
+    return token is not None and token.accepted(now)

@@ -162,7 +162,7 @@ async def change_state(store: Store, accessor: str, to: TokenState, *, now: floa
         events.append(tx, kind, at=now, actor=actor, accessor=accessor, data=data)
         if not legal:
             return _illegal(token.state, to)
-        tokens.set_state(tx, accessor, to)
+        tokens.set_state(tx, accessor, to, at=now)
         return replace(token, state=to)
 
     outcome = await store.write(work)

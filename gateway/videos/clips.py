@@ -26,7 +26,7 @@ from gateway.jobs.outputs import Variant
 from gateway.revocations.transfers import Transfers
 from gateway.revocations.watch import Open
 from gateway.web.answers import answer
-from gateway.web.faults import sever, until_gone
+from gateway.web.faults import sever, unsent, until_gone
 from gateway.web.surfaces import surface_of
 
 MEDIA_TYPES: dict[Variant, str] = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
@@ -69,6 +69,7 @@ class ClipResponse(FileResponse):
             raise outputs.gone(job.id, variant) from exc
         self._job = job
         self._transfers = transfers
+        self._handed = False
         self._gone = outputs.gone(job.id, variant)
         self._modified = int(job.completed_at or found.st_mtime)
         # A file is written once, under its attempt's name: name, size and time stand for its content.
@@ -92,7 +93,7 @@ class ClipResponse(FileResponse):
             await self._stream(scope, receive, send)
             return
         surface, use = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}", surface_of(scope)
-        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, use, lambda: sever(scope))
+        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, use, lambda: self._stop(scope))
         whole = False
         try:
             await self._stream(scope, receive, self._noting(send, transfer))
@@ -107,9 +108,17 @@ class ClipResponse(FileResponse):
             if transfer.cut:
                 raise _CutError
             await send(message)
+            self._handed = message["type"] == "http.response.body" and not message.get("more_body", False)
             self._transfers.passed(transfer, len(message.get("body", b"")))
 
         return noting
+
+    def _stop(self, scope: Scope) -> bool:
+        """Resets the connection, unless all of this response has left: then it may serve somebody else by now."""
+        if self._handed and not unsent(scope):
+            return False
+        sever(scope)
+        return True
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal: APIError | None = None

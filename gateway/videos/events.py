@@ -76,7 +76,7 @@ class VideoEvents(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         surface = f"GET {scope['route'].path}"
         streams = self._ctx.streams
-        stream = await streams.begin(self._token.accessor, self._id, surface, surface_of(scope), self._wake.set)
+        stream = await streams.begin(self._token.accessor, self._id, surface, surface_of(scope), self._stop)
         listening = asyncio.create_task(self._listen(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -84,6 +84,10 @@ class VideoEvents(Response):
         finally:
             listening.cancel()
             await streams.end(stream)
+
+    def _stop(self) -> bool:
+        self._wake.set()
+        return True
 
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
