@@ -17,6 +17,7 @@ from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
+from gateway.control import restorations as control_restorations
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
 from gateway.control import state as control_state
@@ -36,6 +37,7 @@ from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
+from gateway.revocations.ramp import Ramps
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
@@ -88,6 +90,7 @@ ROUTERS = (
     control_state.router,
     control_tokens.router,
     control_revocations.router,
+    control_restorations.router,
     control_mint.router,
     control_clients.router,
     control_profile.router,
@@ -110,8 +113,9 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
     line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    ramps = Ramps(store, clock, settings.queue_limit)
     context = Context(
-        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake
+        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake, ramps
     )
     deliverer = _deliverer(settings, store, clock)
     if settings.profiles_dir:
@@ -125,6 +129,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
             asyncio.create_task(clients.run(store)),
             asyncio.create_task(repeats.run(store, clock)),
             asyncio.create_task(inputs.run(store)),
+            asyncio.create_task(ramps.run()),
             asyncio.create_task(deliverer.run(settings.webhook_poll_seconds)),
         ]
         yield

@@ -20,6 +20,7 @@ from gateway.store import (
     findings,
     idempotency,
     jobs,
+    restorations,
     revocations,
     tokens,
     webhooks,
@@ -94,6 +95,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         deliveries.delete_all(tx)
         disclosures.delete_all(tx)
         webhooks.delete_all(tx)
+        restorations.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)

@@ -86,6 +86,50 @@ CREATE TABLE revocations (
     items           TEXT NOT NULL
 );
 
+CREATE TABLE restorations (
+    id           TEXT PRIMARY KEY,
+    selector     TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    actor        TEXT NOT NULL,
+    target       TEXT NOT NULL CHECK (target IN ('active', 'quarantined')),
+    thaw         INTEGER NOT NULL,
+    over_seconds REAL NOT NULL,
+    size         INTEGER NOT NULL,
+    interval     REAL NOT NULL,
+    requested_at REAL NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'halted', 'stopped')),
+    because      TEXT,
+    brought      INTEGER NOT NULL,
+    next_at      REAL NOT NULL,
+    ended_at     REAL
+);
+-- One at a time: two together would bring back more than either says.
+CREATE UNIQUE INDEX restorations_running ON restorations (state) WHERE state = 'running';
+
+CREATE TABLE restoration_items (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    accessor    TEXT NOT NULL,
+    principal   TEXT NOT NULL,
+    cohort      TEXT NOT NULL,
+    outcome     TEXT NOT NULL CHECK (outcome IN ('waiting', 'restored', 'already', 'final', 'failed')),
+    batch       INTEGER,
+    verified    INTEGER,
+    why         TEXT,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX restoration_items_token ON restoration_items (restoration, accessor);
+
+CREATE TABLE restoration_batches (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    at          REAL NOT NULL,
+    tokens      INTEGER NOT NULL,
+    verified    INTEGER,
+    checked_at  REAL,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
+
 CREATE TABLE events (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,
     at        REAL NOT NULL,

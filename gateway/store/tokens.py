@@ -163,6 +163,12 @@ def own_row(tx: Connection, accessor: str) -> Token | None:
     return token_of(row) if row else None
 
 
+def hash_of(tx: Connection, accessor: str) -> bytes | None:
+    """By what a request finds the token that `accessor` names."""
+    row = tx.fetch_one("SELECT secret_hash FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
+    return row["secret_hash"] if row else None
+
+
 def _as_above(tx: Connection, token: Token, above: str | None) -> Token:
     """The token in the worst state, and with the earliest end, of its own row and all above it. A row above that is
     not there, or a line that is longer than can be, vouches for nothing."""

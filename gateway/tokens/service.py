@@ -16,6 +16,7 @@ READ = "videos:read"
 WRITE = "videos:write"
 MINT = "tokens:mint"  # only where it is asked for
 SCOPES = (READ, WRITE)
+ALL_SCOPES = (*SCOPES, MINT)
 
 REFUSAL = (
     "Incorrect API key provided. It is unknown, expired or no longer accepted; ask whoever gave it to you for another."

@@ -14,6 +14,7 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.notices import Intake
+from gateway.revocations.ramp import Ramps
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.store import Store
@@ -40,6 +41,7 @@ class Context:
     inputs: Inputs
     transfers: Transfers
     intake: Intake
+    ramps: Ramps
 
 
 def context_of(request: Request) -> Context:
