@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
+from gateway.control import credits as control_credits
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import mint as control_mint
@@ -89,6 +90,7 @@ ROUTERS = (
     control_state.public,
     control_state.router,
     control_tokens.router,
+    control_credits.router,
     control_revocations.router,
     control_restorations.router,
     control_mint.router,

@@ -48,6 +48,7 @@ def tokens() -> None:
 @click.option("--scope", "scopes", multiple=True, help="videos:read, videos:write (both unless given), tokens:mint.")
 @click.option("--label", "labels", multiple=True, help="Free labels.")
 @click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
+@click.option("--credits", type=click.IntRange(min=0), help="What its videos may cost in all; unmetered unless given.")
 @click.option("--tier", help="Its limits: standard (unless given), free, partner, unlimited.")
 @reach
 def issue(
@@ -56,6 +57,7 @@ def issue(
     scopes: tuple[str, ...],
     labels: tuple[str, ...],
     expires_in: float | None,
+    credits: int | None,
     tier: str | None,
     target: str | None,
     data: Path | None,
@@ -68,6 +70,8 @@ def issue(
         body["scopes"] = list(scopes)
     if expires_in is not None:
         body["expires_in"] = expires_in
+    if credits is not None:
+        body["credits"] = credits
     if tier is not None:
         body["tier"] = tier
     with open_target(target, data, admin_token) as control:

@@ -22,7 +22,7 @@ from gateway.store import Connection, Store, deliveries, events, exercise, revoc
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
-from gateway.store.taking import Hanging
+from gateway.store.taking import Hanging, Stopped
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
 
@@ -159,6 +159,7 @@ async def apply(
             deliveries=webhooks,
             bystanders=left,
             touched=others - left,
+            credits=queued.credits + running.credits,
         )
         revocation = Revocation(
             id=id,
@@ -168,8 +169,8 @@ async def apply(
             requested_at=requested_at,
             acknowledged_at=clock.now(),
             tokens=changed,
-            jobs_queued=queued,
-            jobs_running=running,
+            jobs_queued=queued.jobs,
+            jobs_running=running.jobs,
             in_flight=policy,
             taken=taken,
             items=items,
@@ -207,9 +208,10 @@ def _children(found: list[Token]) -> int:
 
 def _end_jobs(
     tx: Connection, which: TokenFilter, policy: InFlight, *, revocation: str, now: float
-) -> tuple[int, int, int, int]:
-    """How many waiting and running jobs were stopped, and how many waiting and running ones were spared."""
-    queued = running = kept = going_on = 0
+) -> tuple[Stopped, Stopped, int, int]:
+    """The waiting and the running jobs that were stopped, and how many waiting and running ones were spared."""
+    queued = running = Stopped(0, 0)
+    kept = going_on = 0
     if policy.running == "cancel":
         running = taking.stop_jobs(tx, which, JobStatus.IN_PROGRESS, revocation=revocation, message=STOPPED, now=now)
     else:
@@ -251,6 +253,7 @@ def _record(tx: Connection, revocation: Revocation) -> None:
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
             "webhooks": revocation.taken.deliveries,
             "children": revocation.taken.children,
+            "credits_released": revocation.taken.credits,
             "in_flight": asdict(revocation.in_flight),
         },
     )

@@ -6,6 +6,16 @@
 VERSION = 2
 
 SQLITE = """
+CREATE TABLE credit_accounts (
+    id         TEXT PRIMARY KEY,
+    granted    INTEGER NOT NULL CHECK (granted >= 0),
+    reserved   INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    spent      INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+    released   INTEGER NOT NULL DEFAULT 0 CHECK (released >= 0),
+    created_at REAL NOT NULL,
+    CHECK (reserved + spent <= granted)
+);
+
 CREATE TABLE tokens (
     accessor       TEXT PRIMARY KEY,
     secret_hash    BLOB NOT NULL UNIQUE,
@@ -24,13 +34,15 @@ CREATE TABLE tokens (
     revocation     TEXT,
     fingerprint    TEXT NOT NULL,
     transfers      TEXT CHECK (transfers = 'finish'),
-    parent         TEXT REFERENCES tokens (accessor)
+    parent         TEXT REFERENCES tokens (accessor),
+    account        TEXT REFERENCES credit_accounts (id)
 );
 CREATE INDEX tokens_cohort ON tokens (cohort);
 CREATE INDEX tokens_principal ON tokens (principal);
 CREATE INDEX tokens_revocation ON tokens (revocation);
 CREATE INDEX tokens_fingerprint ON tokens (fingerprint);
 CREATE INDEX tokens_parent ON tokens (parent) WHERE parent IS NOT NULL;
+CREATE INDEX tokens_account ON tokens (account) WHERE account IS NOT NULL;
 
 CREATE TABLE jobs (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -59,7 +71,9 @@ CREATE TABLE jobs (
     fate          TEXT,
     spared        TEXT CHECK (spared IN ('finish', 'withhold')),
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
-    share_id      TEXT
+    share_id      TEXT,
+    account       TEXT,
+    credits       INTEGER CHECK (credits >= 0)
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
@@ -69,6 +83,7 @@ CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progr
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
 CREATE UNIQUE INDEX jobs_share_link ON jobs (share_id) WHERE share_id IS NOT NULL;
 CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
+CREATE INDEX jobs_metered ON jobs (account, status) WHERE account IS NOT NULL;
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
 CREATE TABLE revocations (

@@ -37,6 +37,7 @@ class Token:
     revoked_reason: str | None
     revocation: str | None
     parent: str | None = None  # the accessor of the token that minted it
+    account: str | None = None  # whose credits its videos cost; None where it is unmetered
 
     def expired(self, now: float) -> bool:
         """Whether its time is over."""
@@ -122,8 +123,8 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
     """Adds a new row. `in_flight` is what a worker's claim reads: how many of its jobs may be rendered at once."""
     tx.execute(
         "INSERT INTO tokens (accessor, secret_hash, fingerprint, principal, cohort, scopes, labels, tier, in_flight, "
-        "state, created_at, expires_at, parent) VALUES (:accessor, :secret_hash, :fingerprint, :principal, :cohort, "
-        ":scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent)",
+        "state, created_at, expires_at, parent, account) VALUES (:accessor, :secret_hash, :fingerprint, :principal, "
+        ":cohort, :scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent, :account)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
@@ -138,6 +139,7 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
             "created_at": token.created_at,
             "expires_at": token.expires_at,
             "parent": token.parent,
+            "account": token.account,
         },
     )
 
