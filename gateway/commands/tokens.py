@@ -237,7 +237,8 @@ def _print(token: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(token))
         return
     for name, value in token.items():
-        click.echo(f"{name:15} {_moment(value) if name.endswith('_at') else value}")
+        shown = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:15} {_moment(value) if name.endswith('_at') else shown}")
 
 
 def _line(token: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 
 from gateway.clock import Clock
 from gateway.errors import APIError, InsufficientScope, InvalidCredentials, StoreUnavailable
@@ -35,6 +36,7 @@ class Ramps:
         self._clock = clock
         self._queue_limit = queue_limit
         self._refused: dict[str, tuple[float, str]] = {}
+        self._due_in = math.inf
 
     def refused(self, accessor: str, error: APIError, now: float) -> None:
         """Notes that a token was told that there is too much to do. An empty account is no sign of load."""
@@ -45,11 +47,12 @@ class Ramps:
 
     async def step(self) -> None:
         """Does whatever is due now."""
+        self._due_in = math.inf
         while await self._advance():
             pass
 
     async def run(self, every: float = 0.25) -> None:
-        """Steps for ever; cancel it."""
+        """Steps for ever, at least so often in seconds, and when a batch is due; cancel it."""
         while True:
             try:
                 await self.step()
@@ -57,7 +60,7 @@ class Ramps:
                 log.warning("action=restoration_waits reason=%s", exc)
             except Exception:
                 log.exception("action=restoration_step_broke")
-            await asyncio.sleep(every)
+            await asyncio.sleep(min(every, self._due_in))
 
     async def _advance(self) -> bool:
         """One move, if any is due: looks at the last batch, or halts, or takes the next one."""
@@ -74,6 +77,7 @@ class Ramps:
             await self._store.write(lambda tx: restoring.halt(tx, restoration, why, at=now))
             return True
         if restoration.next_at > now:
+            self._due_in = restoration.next_at - now
             return False
         return await self._store.write(lambda tx: restoring.bring_back(tx, restoration, now=now))
 
