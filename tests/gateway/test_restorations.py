@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+import tempfile
 from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from desk import Desk, DeskMaker, bearer_of
+from desk import START, Desk, DeskMaker, bearer_of
+from gateway.clock import FrozenClock
+from gateway.revocations import restoring
 from gateway.revocations.ramp import Ramps
 from gateway.revocations.restoring import batch_size
+from gateway.revocations.service import Selector
 from gateway.store import open_sqlite
+from gateway.tokens import TokenState
+from gateway.tokens import service as token_service
 
 pytestmark = pytest.mark.anyio
 
@@ -390,6 +400,51 @@ async def test_a_reset_forgets_a_ramp(desk: Desk) -> None:
     desk.clock.advance(60)
     await desk.context.ramps.step()
     assert (await kinds(desk))[-1] == "restoration.verified"
+
+
+@given(
+    number=st.integers(1, 12),
+    over=st.floats(0, 20),
+    batch=st.none() | st.integers(1, 5),
+    steps=st.lists(st.tuples(st.integers(0, 1), st.floats(0, 7)), min_size=1, max_size=20),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_more_than_a_batch_comes_back_within_its_pace(
+    number: int, over: float, batch: int | None, steps: list[tuple[int, float]]
+) -> None:
+    """Two gateways that step when they like, at any moments: what came back never runs ahead of the ramp."""
+
+    async def played(data: Path) -> None:
+        clock = FrozenClock(START)
+        stores = [open_sqlite(data / "leakdrill.db") for _ in range(2)]
+        gateways = [Ramps(store, clock, 100) for store in stores]
+        try:
+            for one in range(number):
+                _, token = await token_service.issue(
+                    stores[0], b"key", token_service.NewToken(f"a{one}", "alpha"), now=START, actor="admin"
+                )
+                await token_service.change_state(
+                    stores[0], token.accessor, TokenState.SUSPENDED, now=START, actor="admin"
+                )
+            wanted = restoring.Wanted(Selector(cohort="alpha"), "false alarm", over_seconds=over, batch=batch)
+            id = await restoring.start(stores[0], b"key", wanted, actor="admin", clock=clock)
+            for which, passed in steps:
+                await gateways[which].step()
+                clock.advance(passed)
+            while (progress := await restoring.show(stores[1], id)).restoration.state == "running":
+                await gateways[1].step()
+                clock.advance(1)
+        finally:
+            for store in stores:
+                await store.close()
+        plan, moments = progress.restoration, [one.at for one in progress.batches]
+        assert plan.state == "done"
+        assert sum(one.tokens for one in progress.batches) == number
+        assert max(one.tokens for one in progress.batches) <= plan.size
+        assert all(after >= before + plan.interval for before, after in pairwise(moments))
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(played(Path(directory)))
 
 
 @pytest.mark.parametrize(
