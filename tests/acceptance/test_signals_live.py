@@ -178,7 +178,7 @@ def test_a_killed_gateway_delivers_exactly_what_it_owed_after_its_restart(tmp_pa
         gateway.process.wait()
         receiver.hold.set()
         known = len(receiver.calls)
-        gateway.process = live.supervisor._popen(gateway.command, gateway.log, gateway.environment)
+        live.supervisor.start_again(gateway)
         eventually(lambda: len(receiver.calls) >= known + 6, within=60)
         eventually(lambda: all(counts(live, one)["sent"] == 2 for one in owed))
         log = live.control("GET", "/control/sinks/deliveries", params={"limit": 1000})["data"]

@@ -137,7 +137,7 @@ def test_a_killed_gateway_delivers_what_it_owed_after_its_restart(tmp_path: Path
         gateway.process.wait()
         receiver.hold.set()
         known = len(receiver.calls)
-        gateway.process = live.supervisor._popen(gateway.command, gateway.log, gateway.environment)
+        live.supervisor.start_again(gateway)
         with receiving(port) as late:
             eventually(lambda: late.calls and len(receiver.calls) > known)
             states = eventually(lambda: [one for one in deliveries(live, state="delivered") if one["ended_at"]][1:])
