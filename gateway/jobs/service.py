@@ -11,7 +11,7 @@ from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
 from gateway.limits import Tier, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, events, jobs, tokens, turns
+from gateway.store import Connection, Store, events, jobs, polls, tokens, turns
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
@@ -115,8 +115,18 @@ async def poll(
 ) -> tuple[Token | None, Standing | None]:
     """A bearer's token and, if the job is its own, how that stands: one snapshot for both, because polls are many.
 
+    Every call reads the token's row anew; only what is known of the waiting line may be a moment old.
+
     The token is not judged here; without a good one the standing must not be shown.
     """
+
+    def glance(tx: Connection) -> tuple[Token, Standing | None] | None:
+        found = polls.glance(tx, secret_hash, id)
+        if found is None:
+            return None
+        token, job = found
+        standing = _known_standing(line, job) if job is not None else None
+        return (token, standing) if job is None or standing is not None else None
 
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
         token, job = tokens.by_hash(tx, secret_hash), jobs.get(tx, id)
@@ -124,7 +134,9 @@ async def poll(
             return token, None
         return token, _standing(tx, line, job, now)
 
-    return await store.read(work)
+    # Nearly always one statement tells all; where it does not, everything is read anew on one snapshot.
+    seen = await store.read(glance, snapshot=False)
+    return await store.read(work) if seen is None else seen
 
 
 async def page(
@@ -238,11 +250,28 @@ def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now
     return None
 
 
+def _known_standing(line: Line, job: Job) -> Standing | None:
+    """Where a job stands, as far as what was read of the line a moment ago tells it."""
+    if job.ended:
+        return Standing(job, None, None)
+    load = line.recent()
+    if load is None:
+        return None
+    if job.status is JobStatus.IN_PROGRESS:
+        return _running(load, job)
+    ahead = line.place(load, job)
+    return None if ahead is None else Standing(job, ahead, load.eta_seconds(ahead))
+
+
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:
     if job.ended:
         return Standing(job, None, None)
     load = line.load(tx, now)
-    if job.status is JobStatus.QUEUED:
-        ahead = line.ahead(tx, load, job)
-        return Standing(job, ahead, load.eta_seconds(ahead))
+    if job.status is JobStatus.IN_PROGRESS:
+        return _running(load, job)
+    ahead = line.ahead(tx, load, job)
+    return Standing(job, ahead, load.eta_seconds(ahead))
+
+
+def _running(load: Load, job: Job) -> Standing:
     return Standing(job, None, load.render_seconds * (100 - job.progress) / 100)

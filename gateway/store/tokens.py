@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
-from gateway.store.protocol import Connection, Row
+from gateway.store.protocol import Connection
 
 
 class TokenState(StrEnum):
@@ -289,7 +290,7 @@ def delete_all(tx: Connection) -> int:
     return tx.execute("DELETE FROM tokens")
 
 
-def token_of(row: Row) -> Token:
+def token_of(row: Iterable[Any]) -> Token:
     """From a row of `COLUMNS`, by place."""
     accessor, principal, cohort, scopes, labels, tier, state, *rest = row
     return Token(

@@ -17,7 +17,7 @@ from gateway.videos.schemas import Video, VideoDeleted, VideoPage
 from gateway.web.auth import Reader, Writer, judged, secret_hash, strike, writer
 from gateway.web.bodies import read_body
 from gateway.web.context import Ctx, context_of
-from gateway.web.hot import HotRoute
+from gateway.web.hot import HotCall
 
 router = APIRouter()
 
@@ -86,4 +86,4 @@ async def delete(video_id: str, ctx: Ctx, token: Writer) -> Response:
     return json_answer(VideoDeleted(id=job.id))
 
 
-HOT = (HotRoute("/v1/videos/{video_id}", retrieve, "GET"), HotRoute("/v1/videos", create, "POST"))
+HOT = (HotCall("GET", "/v1/videos/{video_id}", retrieve), HotCall("POST", "/v1/videos", create))

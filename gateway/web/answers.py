@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -36,16 +36,22 @@ REQUEST_ID = "leakdrill.request_id"
 
 def add_handlers(app: FastAPI) -> None:
     """Puts the envelope on our errors, the framework's, validation's, and on what nobody foresaw."""
-    app.add_exception_handler(APIError, _on_api_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for kind, handler in _FORESEEN.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
 def answer(error: APIError, background: BackgroundTask | None = None) -> JSONResponse:
     """The response for an error."""
     return JSONResponse(error.body(), error.status, headers=error.headers, background=background)
+
+
+async def answer_to(request: Request, exc: Exception) -> Response:
+    """The same for who calls an endpoint itself; raises `exc` again where nobody foresaw it."""
+    for kind, handler in _FORESEEN.items():
+        if isinstance(exc, kind):
+            return await handler(request, exc)
+    raise exc
 
 
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
@@ -112,6 +118,14 @@ async def _on_validation_error(_request: Request, exc: Exception) -> JSONRespons
 async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
     # The client broke off its own body. Nobody reads this answer, and nothing here went wrong.
     return Response(status_code=499)
+
+
+_FORESEEN: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    APIError: _on_api_error,
+    HTTPException: _on_http_exception,
+    RequestValidationError: _on_validation_error,
+    ClientDisconnect: _on_disconnect,
+}
 
 
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
