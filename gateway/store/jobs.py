@@ -53,9 +53,9 @@ def insert(
     fate: str | None = None,
 ) -> Job:
     """Adds a queued job."""
-    row = tx.fetch_one(
+    seq = tx.insert(
         "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING seq",
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at)",
         {
             "id": id,
             "accessor": accessor,
@@ -65,9 +65,7 @@ def insert(
             "at": at,
         },
     )
-    if row is None:
-        raise LookupError(f"the job {id} is not there after its insertion")
-    return Job(row["seq"], id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
+    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
 def get(tx: Connection, id: str) -> Job | None:

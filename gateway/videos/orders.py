@@ -25,7 +25,7 @@ from gateway.videos import catalog
 from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, Form, RemixVideo
 from gateway.videos.parsing import checked
 from gateway.web.bodies import Body, Upload
-from gateway.web.context import Context, context_of
+from gateway.web.context import Context
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Order:
     fate: str | None
 
 
-async def placed(place: Callable[[Order], Awaitable[Standing]], request: Request, token: Token, body: Body) -> Standing:
+async def placed(
+    place: Callable[[Order], Awaitable[Standing]], ctx: Context, request: Request, token: Token, body: Body
+) -> Standing:
     """What `place` makes of this request, or the video that the very same request made before."""
-    ctx = context_of(request)
     headers, route = request.scope["headers"], f"POST {request.scope['path']}"
     if body.files:
         files = {name: upload.path for name, upload in body.files.items()}

@@ -55,8 +55,8 @@ async def strike_link(accessor: str, request: Request) -> bool:
     return await ctx.faults.strike(await service.show(ctx.store, accessor), request.scope, now)
 
 
-async def _good_for(scope: str, request: Request) -> Token:
-    ctx = context_of(request)
+async def good_for(ctx: Context, scope: str, request: Request) -> Token:
+    """The caller's token, once it is good for `scope` and no seeded failure has struck."""
     found = await service.by_hash(ctx.store, secret_hash(ctx, request))
     now = ctx.clock.now()
     token = judged(ctx, found, scope, request, now)
@@ -66,17 +66,17 @@ async def _good_for(scope: str, request: Request) -> Token:
 
 async def reader(request: Request) -> Token:
     """The caller's token, good for reading."""
-    return await _good_for(service.READ, request)
+    return await good_for(context_of(request), service.READ, request)
 
 
 async def writer(request: Request) -> Token:
     """The caller's token, good for creating."""
-    return await _good_for(service.WRITE, request)
+    return await good_for(context_of(request), service.WRITE, request)
 
 
 async def minter(request: Request) -> Token:
     """The caller's token, good for minting others."""
-    return await _good_for(service.MINT, request)
+    return await good_for(context_of(request), service.MINT, request)
 
 
 async def admin(request: Request) -> str:

@@ -18,7 +18,8 @@ async def long_reading(make_desk: DeskMaker) -> Desk:
 async def place(desk: Desk, video: dict[str, Any], headers: dict[str, str]) -> str | None:
     answer = await desk.http.get(f"/v1/videos/{video['id']}", headers=headers)
     assert answer.status_code == 200, answer.text
-    return answer.headers.get("leakdrill-queue-ahead")
+    ahead: str | None = answer.headers.get("leakdrill-queue-ahead")
+    return ahead
 
 
 async def status(desk: Desk, video: dict[str, Any], headers: dict[str, str]) -> int:
