@@ -47,7 +47,7 @@ from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
-from gateway.web.hot import HotCalls
+from gateway.web.hot import HotCalls, Layered
 from gateway.web.limits import BodyLimit, RequestId
 from gateway.webhooks.delivery import Deliverer, Policy
 from gateway.webhooks.sending import Sender
@@ -139,7 +139,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         inputs.close()
         await store.close()
 
-    app = FastAPI(
+    app = Layered(
         title="leakdrill",
         version=__version__,
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
@@ -157,9 +157,9 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         "/disclosures/": MAX_BATCH_BYTES,
     }
     app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(HotCalls, calls=videos.HOT)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica)
+    app.surround(HotCalls, calls=videos.HOT)
+    app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.surround(RequestId, replica=settings.replica)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)

@@ -213,4 +213,4 @@ async def _submit(order: Order, request: RenderRequest, id: str | None = None) -
 
 
 def _seed(given: int | None) -> int:
-    return secrets.randbelow(catalog.MAX_SEED + 1) if given is None else given
+    return secrets.randbits(catalog.SEED_BITS) if given is None else given

@@ -47,11 +47,11 @@ def answer(error: APIError, background: BackgroundTask | None = None) -> JSONRes
 
 
 async def answer_to(request: Request, exc: Exception) -> Response:
-    """The same for who calls an endpoint itself; raises `exc` again where nobody foresaw it."""
+    """The same for who calls an endpoint itself."""
     for kind, handler in _FORESEEN.items():
         if isinstance(exc, kind):
             return await handler(request, exc)
-    raise exc
+    return await _on_unforeseen(request, exc)
 
 
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
@@ -131,9 +131,7 @@ _FORESEEN: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     request_id = str(request.scope.get(REQUEST_ID, ""))
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
-    # This handler answers outside the middleware that adds these everywhere else.
-    headers = {"x-request-id": request_id, "leakdrill-replica": context_of(request).settings.replica}
-    return answer(ServerFault("The gateway failed on this request; its log says why.", headers=headers))
+    return answer(ServerFault("The gateway failed on this request; its log says why."))
 
 
 def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:

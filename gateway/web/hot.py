@@ -1,11 +1,12 @@
-"""The calls that load tests live on, answered before anything that they do not need."""
+"""The calls that load tests live on, answered before anything that they do not need; and where that is done."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -47,7 +48,7 @@ class HotCalls:
         request = Request(scope, receive, send)
         try:
             response = await call.endpoint(request)
-        except Exception as exc:  # noqa: BLE001  what nobody foresaw is raised again
+        except Exception as exc:  # noqa: BLE001  what nobody foresaw is logged and answered
             response = await answer_to(request, exc)
         await response(scope, receive, send)
 
@@ -62,3 +63,19 @@ class HotCalls:
             return None
         scope["path_params"] = {call.parameter: last}
         return call
+
+
+class Layered(FastAPI):
+    """FastAPI with layers of our own around all of it, its handler of unforeseen errors included."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._outermost: ASGIApp = super().__call__
+
+    def surround(self, layer: Callable[..., ASGIApp], **options: Any) -> None:
+        """Puts a layer around what is there; the last one comes first."""
+        self._outermost = layer(self._outermost, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await self._outermost(scope, receive, send)

@@ -6,10 +6,12 @@ file, another header, a name with an escape, a wrong end, is left to the parser,
 
 from __future__ import annotations
 
-MOST_BYTES, MOST_NAME = 64 * 1024, 1024
+import re
+
+MOST_BYTES = 64 * 1024
 _BEFORE, _BETWEEN = b'\r\nContent-Disposition: form-data; name="', b'"\r\n\r\n'
 _FROM = len(_BEFORE)
-_ESCAPES = ("%", "\\", '"', "\r", "\n")
+_NAME = re.compile(rb'[^"%\\\r\n\x80-\xff]{1,1024}')
 
 
 def text_fields(boundary: str, raw: bytes, most: int) -> list[tuple[str, str]] | None:
@@ -23,13 +25,11 @@ def text_fields(boundary: str, raw: bytes, most: int) -> list[tuple[str, str]] |
     fields = []
     for part in parts:
         head, found, value = part.partition(_BETWEEN)
-        if not found or not head.startswith(_BEFORE) or len(head) > MOST_NAME:
+        name = head[_FROM:]
+        if not found or not head.startswith(_BEFORE) or _NAME.fullmatch(name) is None:
             return None
         try:
-            name, text = head[_FROM:].decode("ascii"), value.decode()
+            fields.append((name.decode(), value.decode()))
         except UnicodeDecodeError:
             return None
-        if not name or any(one in name for one in _ESCAPES):
-            return None
-        fields.append((name, text))
     return fields
