@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 from dataclasses import dataclass, replace
 
 from gateway.errors import NotFound, QueuedJobsExceeded, QueueFull
@@ -40,11 +39,6 @@ class Standing:
         return None if self.eta_seconds is None else min(2000, max(200, int(self.eta_seconds * 1000) // 5))
 
 
-def new_id() -> str:
-    """A video's id. Its first 64 random bits are the clip's forensic mark."""
-    return f"video_{secrets.token_hex(16)}"
-
-
 async def submit(
     store: Store,
     line: Line,
@@ -64,7 +58,7 @@ async def submit(
     bounds how many of the token's jobs wait, and says when they are served. Where `attempt` was made before, the answer
     is its job.
     """
-    id = id or new_id()
+    id = id or jobs.id_at(now)
 
     def work(tx: Connection) -> Standing:
         token_service.ensure_still_good(tx, token, token_service.WRITE, now)

@@ -63,11 +63,11 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
     return [_event(row) for row in rows]
 
 
-def first_of_job(tx: Connection, prefix: str) -> Event | None:
-    """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
+def first_of_job(tx: Connection, ending: str) -> Event | None:
+    """How the job whose id ends with `ending` came in; the list is walked, which is fine for a rare question."""
     row = tx.fetch_one(
-        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, :length) = :prefix ORDER BY seq LIMIT 1",
-        {"prefix": prefix, "length": len(prefix)},
+        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, -:length) = :ending ORDER BY seq LIMIT 1",
+        {"ending": ending, "length": len(ending)},
     )
     return _event(row) if row else None
 

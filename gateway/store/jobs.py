@@ -11,12 +11,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from gateway.store import turns
-from gateway.store.job import Job, JobStatus, RenderRequest, reference_of, reference_text
+from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
 # What a job is can be had from here too, beside what is done with it.
-__all__ = ["Job", "JobStatus", "RenderRequest", "reference_of", "reference_text"]
+__all__ = ["Job", "JobStatus", "RenderRequest", "id_at", "reference_of", "reference_text"]
 
 COLUMNS = ", ".join(field.name for field in fields(Job))
 COLUMNS_OF_JOBS = ", ".join(f"jobs.{field.name}" for field in fields(Job))

@@ -16,7 +16,7 @@ from fastapi import Request
 from gateway.errors import InvalidRequest
 from gateway.faults.service import FATE
 from gateway.inputs import characters
-from gateway.jobs import Job, RenderRequest, derive, outputs, service
+from gateway.jobs import Job, RenderRequest, derive, id_at, outputs, service
 from gateway.jobs.service import Standing
 from gateway.limits import repeats
 from gateway.limits.repeats import Attempt
@@ -93,7 +93,7 @@ async def remix(order: Order, id: str) -> Standing:
     """`POST /v1/videos/{video_id}/remix`."""
     form = checked(RemixVideo, order.body)
     source = await derive.source(order.ctx.store, order.token, id, param="video_id")
-    own = service.new_id()
+    own = id_at(order.ctx.clock.now())
     request = derive.remix(source, form.prompt, input=f"{own}.mp4")
     return await _from_job(order, request, source, own, param="video_id")
 
@@ -107,7 +107,7 @@ async def edit(order: Order) -> Standing:
     upload, id = _clip(form, body, form.video.id if form.video else None)
     if upload is None:
         source = await derive.source(ctx.store, token, id, param="video.id")
-        own = service.new_id()
+        own = id_at(ctx.clock.now())
         request = derive.edit(source, form.prompt, look, input=f"{own}.mp4")
         return await _from_job(order, request, source, own, param="video.id")
     plain = await _of_upload(ctx, upload, form.prompt, "edit")
@@ -129,7 +129,7 @@ async def extend(order: Order) -> Standing:
     upload, id = _clip(form, body, form.video.id if form.video else None)
     if upload is None:
         source = await derive.source(ctx.store, token, id, param="video.id")
-        own = service.new_id()
+        own = id_at(ctx.clock.now())
         request = derive.extend(source, form.prompt, form.seconds, input=f"{own}.mp4")
         return await _from_job(order, request, source, own, param="video.id")
     request = await _of_upload(ctx, upload, form.prompt, "extend")
@@ -170,7 +170,7 @@ async def _from_picture(order: Order, request: RenderRequest, file: Path) -> Sta
 
 async def _with_input(order: Order, request: RenderRequest, file: Path) -> Standing:
     """Keeps the upload for the job; it goes again where the job is not taken."""
-    own = service.new_id()
+    own = id_at(order.ctx.clock.now())
     name = f"{own}.input"
     order.ctx.inputs.keep(file, name)
     return await _submit(order, replace(request, input=name), own)
