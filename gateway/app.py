@@ -60,6 +60,7 @@ from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
+from gateway.web.hot import HotCalls, Layered
 from gateway.web.limits import BodyLimit, RequestId
 from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
@@ -135,7 +136,7 @@ def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers,
     return Transfers(store, clock, watch, replica), streams
 
 
-def _wrap(app: FastAPI, ctx: Context) -> None:
+def _wrap(app: Layered, ctx: Context) -> None:
     settings = ctx.settings
     larger = {
         "/control/trace": settings.max_clip_bytes,
@@ -143,8 +144,9 @@ def _wrap(app: FastAPI, ctx: Context) -> None:
         "/disclosures/": MAX_BATCH_BYTES,
     }
     app.add_middleware(Downloads, faults=ctx.faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica, sight=ctx.sight)
+    app.surround(HotCalls, calls=videos.HOT)
+    app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.surround(RequestId, replica=settings.replica, sight=ctx.sight)
 
 
 @asynccontextmanager
@@ -208,7 +210,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
-    app = FastAPI(
+    app = Layered(
         title="leakdrill",
         version=__version__,
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
@@ -221,7 +223,6 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     app.state.context = context
     add_handlers(app)
     _wrap(app, context)
-    app.router.routes.extend(videos.HOT)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)

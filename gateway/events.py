@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 GENESIS = "0" * 64
+# `json.dumps` would make one for each call, and every change appends a line.
+_LISTED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class EventKind(StrEnum):
@@ -107,12 +110,12 @@ def chain_hash(
 ) -> str:
     """SHA-256 over the previous line's hash and this line's fields, as canonical JSON. `data` is JSON text."""
     fields = [previous, at, replay_at, kind, actor, accessor, job, data]
-    return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(_LISTED.encode(fields).encode()).hexdigest()
 
 
 def canonical(data: Mapping[str, object]) -> str:
     """JSON text with sorted keys: the form that is stored and hashed."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _SORTED.encode(data)
 
 
 def first_broken(events: Iterable[Event], previous: str = GENESIS) -> int | None:

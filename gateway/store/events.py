@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash
 from gateway.store import exercise
-from gateway.store.protocol import Connection, Row
+from gateway.store.protocol import ChainEnd, Connection, Row
 
 #: What is told of a token after its end; an index holds these, and is used where the condition is spelled like this.
 AFTERWARDS = "kind IN ('request.refused', 'transfer.cut', 'transfer.finished', 'stream.ended')"
@@ -25,28 +24,37 @@ def append(
     data: Mapping[str, object] | None = None,
 ) -> None:
     """Adds one line in the caller's transaction: where the line cannot be written, the change does not happen."""
+    end = tx.chain_end or _chain_end(tx)
+    replay_at, name, text = end.clock.iso(at) if end.clock else None, str(kind), canonical(data or {})
+    own = chain_hash(
+        end.hash, at=at, replay_at=replay_at, kind=name, actor=actor, accessor=accessor, job=job, data=text
+    )
+    tx.insert(
+        "INSERT INTO events (at, replay_at, kind, actor, accessor, job, data, previous, hash) "
+        "VALUES (:at, :replay_at, :kind, :actor, :accessor, :job, :data, :previous, :hash)",
+        {
+            "at": at,
+            "replay_at": replay_at,
+            "kind": name,
+            "actor": actor,
+            "accessor": accessor,
+            "job": job,
+            "data": text,
+            "previous": end.hash,
+            "hash": own,
+        },
+    )
+    tx.chain_end = ChainEnd(own, end.clock)
+
+
+def _chain_end(tx: Connection) -> ChainEnd:
     # One statement for both: this runs inside every change.
     row = tx.fetch_one(
         "SELECT (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) AS hash, exercise.* FROM exercise WHERE id = 1"
     )
     if row is None:
         raise LookupError("the exercise row is missing")
-    previous = row["hash"] or GENESIS
-    clock = exercise.clock_of(row)
-    fields: dict[str, Any] = {
-        "at": at,
-        "replay_at": clock.iso(at) if clock else None,
-        "kind": str(kind),
-        "actor": actor,
-        "accessor": accessor,
-        "job": job,
-        "data": canonical(data or {}),
-    }
-    tx.execute(
-        "INSERT INTO events (at, replay_at, kind, actor, accessor, job, data, previous, hash) "
-        "VALUES (:at, :replay_at, :kind, :actor, :accessor, :job, :data, :previous, :hash)",
-        {**fields, "previous": previous, "hash": chain_hash(previous, **fields)},
-    )
+    return ChainEnd(row["hash"] or GENESIS, exercise.clock_of(row))
 
 
 def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Event]:
@@ -58,11 +66,11 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
     return [_event(row) for row in rows]
 
 
-def first_of_job(tx: Connection, prefix: str) -> Event | None:
-    """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
+def first_of_job(tx: Connection, ending: str) -> Event | None:
+    """How the job whose id ends with `ending` came in; the list is walked, which is fine for a rare question."""
     row = tx.fetch_one(
-        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, :length) = :prefix ORDER BY seq LIMIT 1",
-        {"prefix": prefix, "length": len(prefix)},
+        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, -:length) = :ending ORDER BY seq LIMIT 1",
+        {"ending": ending, "length": len(ending)},
     )
     return _event(row) if row else None
 

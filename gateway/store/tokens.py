@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from typing import Any
 
 from gateway.store import defects
 from gateway.store.defects import Defect
@@ -370,7 +371,7 @@ def delete_all(tx: Connection) -> int:
     return tx.execute("DELETE FROM tokens")
 
 
-def token_of(row: Row) -> Token:
+def token_of(row: Iterable[Any]) -> Token:
     """From a row of `COLUMNS`, by place."""
     accessor, principal, cohort, scopes, labels, tier, state, *rest = row
     return Token(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -37,16 +37,22 @@ REQUEST_ID = "leakdrill.request_id"
 
 def add_handlers(app: FastAPI) -> None:
     """Puts the envelope on our errors, the framework's, validation's, and on what nobody foresaw."""
-    app.add_exception_handler(APIError, _on_api_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for kind, handler in _FORESEEN.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
 def answer(error: APIError, background: BackgroundTask | None = None) -> JSONResponse:
     """The response for an error."""
     return JSONResponse(error.body(), error.status, headers=error.headers, background=background)
+
+
+async def answer_to(request: Request, exc: Exception) -> Response:
+    """The same for who calls an endpoint itself."""
+    for kind, handler in _FORESEEN.items():
+        if isinstance(exc, kind):
+            return await handler(request, exc)
+    return await _on_unforeseen(request, exc)
 
 
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
@@ -123,12 +129,18 @@ async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
     return Response(status_code=499)
 
 
+_FORESEEN: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    APIError: _on_api_error,
+    HTTPException: _on_http_exception,
+    RequestValidationError: _on_validation_error,
+    ClientDisconnect: _on_disconnect,
+}
+
+
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     request_id = str(request.scope.get(REQUEST_ID, ""))
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
-    # This handler answers outside the middleware that adds these everywhere else.
-    headers = {"x-request-id": request_id, "leakdrill-replica": context_of(request).settings.replica}
-    return answer(ServerFault("The gateway failed on this request; its log says why.", headers=headers))
+    return answer(ServerFault("The gateway failed on this request; its log says why."))
 
 
 def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:
