@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -136,7 +136,8 @@ def encoders(worker: int) -> list[int]:
     listed = Path(f"/proc/{worker}/task")
     found: list[int] = []
     for task in listed.iterdir():
-        found += map(int, (task / "children").read_text().split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found += map(int, (task / "children").read_text().split())
     return [pid for pid in found if alive(pid)]
 
 

@@ -107,6 +107,8 @@ class Status:
     replay_time: str | None
     replay_speed: float
     replay_running: bool
+    consistency: str
+    defects: tuple[str, ...]
 
     @classmethod
     def from_response(cls, response: httpx.Response) -> Status:
@@ -122,6 +124,8 @@ class Status:
             replay_time=clock.get("time"),
             replay_speed=float(clock.get("speed", 1)),
             replay_running=bool(clock.get("running", False)),
+            consistency=str(body.get("consistency", "strict")),
+            defects=tuple(map(str, body.get("defects") or ())),
         )
 
 

@@ -33,6 +33,7 @@ def banner() -> str:
         '<div class="ld-says"><strong data-part="headline">Asking the gateway …</strong> '
         '<span data-part="detail"></span></div>'
         '<div class="ld-facts"><span data-part="queue"></span><span data-part="clock"></span></div>'
+        '<p class="ld-broadcast" data-part="errs" hidden></p>'
         '<p class="ld-broadcast" data-part="broadcast" hidden></p></section>'
         '<p id="ld-announcer" class="ld-unseen" role="status" aria-live="polite"></p>'
     )

@@ -39,6 +39,7 @@ class Banner:
     queue: str
     clock: str
     broadcast: str
+    errs: str
     access: bool
 
 
@@ -55,8 +56,16 @@ def banner(status: Status | None, *, access: bool) -> Banner:
         queue=_queue(status) if status else "",
         clock=_clock(status) if status else "",
         broadcast=(status.broadcast or "") if status else "",
+        errs=_errs(status) if status else "",
         access=access,
     )
+
+
+def _errs(status: Status) -> str:
+    """That the gateway does something wrong on purpose: nobody shall take it for the real behaviour."""
+    said = [] if status.consistency == "strict" else [f"revocations arrive late ({status.consistency})"]
+    said += [f"seeded defects: {', '.join(status.defects)}"] if status.defects else []
+    return f"Errs on purpose: {'; '.join(said)}" if said else ""
 
 
 def _queue(status: Status) -> str:

@@ -17,6 +17,7 @@ from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
+from gateway.control import replicas as control_replicas
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
 from gateway.control import sinks as control_sinks
@@ -29,6 +30,7 @@ from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.faults import latency
 from gateway.faults.service import FaultDesk
+from gateway.faults.sight import Sight, watch
 from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
@@ -97,6 +99,7 @@ ROUTERS = (
     control_clients.router,
     control_profile.router,
     control_faults.router,
+    control_replicas.router,
     control_events.router,
     control_trace.router,
     control_webhooks.router,
@@ -114,47 +117,66 @@ def _deliverers(settings: Settings, store: Store, clock: Clock, signer: Signer) 
     return Deliverer(store, clock, sender, hooks), SignalDeliverer(store, clock, signer, pusher, signals)
 
 
+@asynccontextmanager
+async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) -> AsyncIterator[None]:
+    """What goes on beside the requests, while the gateway runs; what is gathered by then is written at its end."""
+    store, clock = ctx.store, ctx.clock
+    await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
+    gatherers = [
+        asyncio.create_task(watch(ctx.sight, store, clock, ctx.settings.own_url)),
+        asyncio.create_task(ctx.usage.run(store)),
+        asyncio.create_task(ctx.clients.run(store)),
+        asyncio.create_task(repeats.run(store, clock)),
+        asyncio.create_task(ctx.inputs.run(store)),
+        *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
+    ]
+    yield
+    for gatherer in gatherers:
+        gatherer.cancel()
+        with suppress(asyncio.CancelledError):
+            await gatherer
+    await ctx.usage.flush(store)
+    await ctx.clients.flush(store)
+    for deliverer in deliverers:
+        await deliverer.flights.close()
+    ctx.inputs.close()
+    await store.close()
+
+
 def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
     """The gateway. It owns `store` from now on and closes it at the end."""
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
     line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    sight = Sight(settings.replica, clock)
+    store.look_through(sight)
     signer = Signer(settings.data / signal_keys.FILE)
     context = Context(
-        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake, signer
+        settings,
+        store,
+        clock,
+        keys,
+        UsageBook(),
+        line,
+        faults,
+        limits,
+        clients,
+        inputs,
+        transfers,
+        intake,
+        sight,
+        signer,
     )
     deliverers = _deliverers(settings, store, clock, signer)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
-        gatherers = [
-            asyncio.create_task(context.usage.run(store)),
-            asyncio.create_task(clients.run(store)),
-            asyncio.create_task(repeats.run(store, clock)),
-            asyncio.create_task(inputs.run(store)),
-            *(asyncio.create_task(one.run(settings.webhook_poll_seconds)) for one in deliverers),
-        ]
-        yield
-        for gatherer in gatherers:
-            gatherer.cancel()
-            with suppress(asyncio.CancelledError):
-                await gatherer
-        await context.usage.flush(store)
-        await clients.flush(store)
-        for deliverer in deliverers:
-            await deliverer.flights.close()
-        inputs.close()
-        await store.close()
-
     app = FastAPI(
         title="leakdrill",
         version=__version__,
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
-        lifespan=lifespan,
+        lifespan=lambda _app: _working(context, deliverers),
         docs_url=None,
         # It would look for exporters in the environment, and asks them on every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -169,7 +191,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     }
     app.add_middleware(Downloads, faults=faults)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica)
+    app.add_middleware(RequestId, replica=settings.replica, sight=sight)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.

@@ -25,6 +25,7 @@ COMMANDS = {
     "tokens": ("gateway.commands.tokens", "Issue, list, show, revoke and restore tokens."),
     "profile": ("gateway.commands.faults", "Show or set how long a render seems to take."),
     "faults": ("gateway.commands.faults", "Let named failures strike: add, list, clear."),
+    "replicas": ("gateway.commands.replicas", "Show the gateways; tell one to learn late, or to err on purpose."),
     "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
     "disclose": ("gateway.commands.disclose", "Report tokens as leaked, signed like a scanner."),

@@ -64,6 +64,7 @@ class EventKind(StrEnum):
     FAULT_REMOVED = "fault.removed"
     FAULT_EXPIRED = "fault.expired"
     FAULT_STRUCK = "fault.struck"
+    REPLICA_TOLD = "replica.told"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPED = "worker.stopped"
     RESET = "reset"

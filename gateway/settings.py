@@ -111,6 +111,12 @@ class Settings(BaseSettings):
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data / "leakdrill.db"
 
     @property
+    def own_url(self) -> str:
+        """Where this gateway alone is reached, whatever stands before it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def reporter_keys(self) -> Path:
         """File of the public keys of those who report leaks."""
         return Path(self.disclosure_keys_file) if self.disclosure_keys_file else self.data / "disclosure-keys.json"
@@ -118,8 +124,7 @@ class Settings(BaseSettings):
     @property
     def issuer(self) -> str:
         """What this gateway calls itself in security events: a URL without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return (self.public_url or self.own_url).rstrip("/")
 
     @property
     def media(self) -> Path:

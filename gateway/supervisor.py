@@ -22,16 +22,20 @@ from gateway.tokens.keys import ADMIN_FILE, load_keyring
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 PAGE_TOKENS = "page.tokens"
+LAST_PORT = 65_535
 
 
 @dataclass
 class _Child:
-    """One process; `command` starts it again."""
+    """One process; `command` and `environment` start it again. One that is not `needed` may end: it is restarted."""
 
     name: str
     command: list[str]
+    environment: dict[str, str]
     log: Path
     process: subprocess.Popen[bytes]
+    needed: bool
+    url: str = ""
     restarts: int = 0
 
 
@@ -46,6 +50,11 @@ class Supervisor:
     def gateway_url(self) -> str:
         """Where this machine reaches the gateway."""
         return f"http://{_reachable(self.settings.host)}:{self.settings.port}"
+
+    @property
+    def replica_urls(self) -> list[str]:
+        """Where this machine reaches each gateway that was started, the first one first."""
+        return [child.url for child in self.children if child.url]
 
     @property
     def page_url(self) -> str:
@@ -67,38 +76,51 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def start(self, *, workers: int, page: bool) -> None:
+    def start(self, *, workers: int, page: bool, replicas: int = 1) -> None:
         """Starts everything; raises OperatorError where an address is taken or a part does not come up.
 
-        The gateway comes first and alone: the page's import takes seconds of processor time, which the gateway would
-        otherwise wait for.
+        The first gateway comes first and alone: the page's import takes seconds of processor time, which the gateway
+        would otherwise wait for. The other replicas have the ports after its own, and share its data directory.
         """
-        _ensure_free(self.settings.host, self.settings.port, "--port")
+        ports = range(self.settings.port, self.settings.port + replicas)
+        if ports[-1] > LAST_PORT:
+            raise OperatorError(f"{replicas} replicas from port {ports[0]} on end beyond {LAST_PORT}; choose --port")
+        for port in ports:
+            _ensure_free(self.settings.host, port, "--port")
         if page:
+            if self.settings.page_port in ports:
+                raise OperatorError(f"port {self.settings.page_port} is a replica's; choose another with --page-port")
             _ensure_free(self.settings.page_host, self.settings.page_port, "--page-port")
-        self._spawn("gateway", ["gateway"])
-        self._wait("gateway", f"{self.gateway_url}/readyz")
+        for number, port in enumerate(ports, 1):
+            name = "gateway" if replicas == 1 else f"gateway-{number}"
+            url = f"http://{_reachable(self.settings.host)}:{port}"
+            own = {"LEAKDRILL_PORT": str(port)}
+            if replicas > 1:
+                own["LEAKDRILL_REPLICA"] = f"r{number}"
+            self._spawn(name, ["gateway"], own, needed=replicas == 1, url=url)
+            self._wait(name, f"{url}/readyz")
         for number in range(1, workers + 1):
-            self._spawn(f"worker-{number}", ["worker"])
+            self._spawn(f"worker-{number}", ["worker"], {}, needed=False)
         if page:
-            self._spawn("page", ["page"])
+            self._spawn("page", ["page"], {}, needed=True)
 
     def wait_for_page(self) -> None:
         """Returns once the page answers."""
         self._wait("page", f"{self.page_url}/state")
 
     def tend(self) -> None:
-        """Restarts workers that died; raises OperatorError where the gateway or the page is gone."""
+        """Restarts workers, and gateways of several, that died; raises OperatorError where the only gateway or the page
+        is gone."""
         for child in self.children:
             code = child.process.poll()
             if code is None:
                 continue
-            if not child.name.startswith("worker"):
+            if child.needed:
                 raise OperatorError(f"the {child.name} ended with {code}; see {child.log}{_tail(child.log)}")
             child.restarts += 1
             if child.restarts > 20:
                 raise OperatorError(f"{child.name} keeps ending with {code}; see {child.log}{_tail(child.log)}")
-            child.process = self._popen(child.command, child.log)
+            child.process = self._popen(child.command, child.log, child.environment)
 
     def stop(self) -> None:
         """Asks every child to end, workers first, and ends those that do not within 10 s."""
@@ -131,12 +153,12 @@ class Supervisor:
         """Where the admin token lies."""
         return self.settings.data / ADMIN_FILE
 
-    def _spawn(self, name: str, arguments: list[str]) -> None:
+    def _spawn(self, name: str, arguments: list[str], own: dict[str, str], *, needed: bool, url: str = "") -> None:
         command = [sys.executable, "-m", "gateway", *arguments]
         log = self.settings.data / "logs" / f"{name}.log"
-        self.children.append(_Child(name, command, log, self._popen(command, log)))
+        self.children.append(_Child(name, command, own, log, self._popen(command, log, own), needed, url))
 
-    def _popen(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    def _popen(self, command: list[str], log: Path, own: dict[str, str]) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
             # A group of its own: Ctrl-C reaches the supervisor alone, which then stops its children in order.
             return subprocess.Popen(
@@ -144,7 +166,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment(),
+                env={**self._environment(), **own},
                 start_new_session=True,
             )
 

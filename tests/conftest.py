@@ -15,7 +15,7 @@ from desk import START, Desk, DeskMaker
 from gateway.app import create_app
 from gateway.clock import FrozenClock
 from gateway.settings import Settings, prepare_data
-from gateway.store import SQLiteStore, open_sqlite
+from gateway.store import SQLiteStore, open_sqlite, replicas
 from gateway.tokens.keys import load_keyring
 
 
@@ -68,6 +68,8 @@ async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
         # A fault must be answered, as it is over a socket, not raised into the test.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
+        # As the application does when a server starts it.
+        await store.write(lambda tx: replicas.announce(tx, own.replica, own.own_url, clock.now()))
         made.append(Desk(http, store, clock, own, keys, app.state.context))
         return made[-1]
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from gateway.errors import OperatorError
+from gateway.serve import listen
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor, free_port
 
@@ -44,6 +46,11 @@ class Live:
     def url(self) -> str:
         return self.supervisor.gateway_url
 
+    @property
+    def urls(self) -> list[str]:
+        """Every replica's address, the first one first."""
+        return self.supervisor.replica_urls
+
     def control(self, method: str, path: str, **options: Any) -> Any:
         """A call as the admin."""
         headers = {"Authorization": f"Bearer {self.supervisor.admin_token}"}
@@ -71,7 +78,7 @@ class Live:
     def start_gateway(self) -> None:
         """Starts the one that was killed again."""
         gateway = self.supervisor.children[0]
-        gateway.process = self.supervisor._popen(gateway.command, gateway.log)
+        gateway.process = self.supervisor._popen(gateway.command, gateway.log, gateway.environment)
 
     def encoders(self) -> list[int]:
         """Process ids of running encoders that a worker of this gateway started."""
@@ -81,12 +88,24 @@ class Live:
         return [int(pid) for pid, parent, name in rows if int(parent) in parents and FFMPEG in name]
 
 
+def free_ports(number: int) -> int:
+    """The first of `number` ports in a row that nobody uses right now."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first + 1, first + number):
+                listen("127.0.0.1", port).close()
+        except (OperatorError, OverflowError):
+            continue
+        return first
+
+
 @contextmanager
-def live_gateway(data: Path, *, workers: int = 1, **settings: Any) -> Iterator[Live]:
-    """Starts a gateway on a free port; everything it started is gone at the end."""
-    own = Settings(data=data, port=free_port(), **settings)
+def live_gateway(data: Path, *, workers: int = 1, replicas: int = 1, **settings: Any) -> Iterator[Live]:
+    """Starts a gateway on a free port, or several beside each other; everything it started is gone at the end."""
+    own = Settings(data=data, port=free_ports(replicas), **settings)
     with Supervisor(own) as supervisor:
-        supervisor.start(workers=workers, page=False)
+        supervisor.start(workers=workers, page=False, replicas=replicas)
         yield Live(supervisor)
 
 

@@ -23,10 +23,10 @@
     const banner = find("#ld-banner");
     if (!banner) return;
     banner.dataset.phase = state.phase;
-    for (const part of ["headline", "detail", "queue", "clock", "broadcast"]) {
+    for (const part of ["headline", "detail", "queue", "clock", "errs", "broadcast"]) {
       put(banner.querySelector(`[data-part="${part}"]`), state[part] || "");
     }
-    banner.querySelector('[data-part="broadcast"]').hidden = !state.broadcast;
+    for (const part of ["errs", "broadcast"]) banner.querySelector(`[data-part="${part}"]`).hidden = !state[part];
     if (phase !== null && phase !== state.phase) {
       announce(`${state.headline}. ${state.detail}`);
       clips.forEach(check);

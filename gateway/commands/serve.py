@@ -39,21 +39,28 @@ def default_workers() -> int:
 
 @click.command()
 @workers_option
+@click.option(
+    "--replicas", type=click.IntRange(1, 16), default=1, show_default=True, help="Gateways, on ports one after another."
+)
 @port_option
 @page_port_option
 @click.option("--page/--no-page", default=True, help="Whether to run the page as well.")
 @data_option
-def up(workers: int | None, port: int | None, page_port: int | None, page: bool, data: Path | None) -> None:
+def up(
+    workers: int | None, replicas: int, port: int | None, page_port: int | None, page: bool, data: Path | None
+) -> None:
     """Run gateway, workers and page until Ctrl-C."""
     # On one machine whoever calls may ask for failures; a gateway that serves others takes them from its admin alone.
     fault_header = None if "LEAKDRILL_FAULT_HEADER" in os.environ else True
     settings = settings_module.load(data=data, port=port, page_port=page_port, fault_header=fault_header)
     stop = stop_event()
     with Supervisor(on_this_machine(settings)) as supervisor:
-        supervisor.start(workers=default_workers() if workers is None else workers, page=page)
+        count = default_workers() if workers is None else workers
+        supervisor.start(workers=count, page=page, replicas=replicas)
         if page:
             _give_page_a_token(supervisor)
-        click.echo(f"gateway      {supervisor.gateway_url}")
+        for number, url in enumerate(supervisor.replica_urls, 1):
+            click.echo(f"gateway      {url}{f'  (r{number})' if replicas > 1 else ''}")
         if page:
             supervisor.wait_for_page()
             click.echo(f"page         {supervisor.page_url}")

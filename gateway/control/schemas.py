@@ -142,8 +142,10 @@ class QueueReading(BaseModel):
 
 
 class Status(BaseModel):
-    """What anybody may know. `defects` and `consistency` say how the promise of revocation is kept, `profile` is the
-    latency profile unless it is `instant`, `faults` the failures at work."""
+    """What anybody may know. `consistency` says how the promise of revocation is kept, or how each replica does, and
+    `defects` names the mistakes that are made on purpose, each with its replica (`name@replica`). `replicas` are the
+    gateways that share this database, with their addresses. `profile` is the latency profile unless it is `instant`,
+    `faults` the failures at work."""
 
     phase: Phase
     phase_since: float | None
@@ -153,7 +155,8 @@ class Status(BaseModel):
     eta_ms: int
     broadcast: str | None
     defects: list[str]
-    consistency: Literal["strict"]
+    consistency: str
+    replicas: dict[str, str]
     profile: str | None
     faults: list[str]
     server_time: float

@@ -19,7 +19,7 @@ from gateway.control.schemas import (
 )
 from gateway.errors import Conflict
 from gateway.exercise import service
-from gateway.faults import latency
+from gateway.faults import latency, modes
 from gateway.jobs import service as job_service
 from gateway.jobs.line import Load
 from gateway.web.auth import Admin
@@ -100,6 +100,7 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     ctx.limits.clear()
     ctx.clients.clear()
     ctx.faults.forget()
+    ctx.sight.forget()
     # What is still being uploaded stays: the request that brings it removes it.
     for path in (*ctx.settings.media.iterdir(), *ctx.settings.inputs.glob("video_*")):
         path.unlink(missing_ok=True)
@@ -114,6 +115,7 @@ async def _status(ctx: Context) -> Status:
 async def _status_with(ctx: Context, load: Load, now: float) -> Status:
     stands = await service.show(ctx.store)
     profile = (await latency.show(ctx.store, now)).now
+    replicas = [one for one in await modes.show(ctx.store, now) if one.alive]
     return Status(
         phase=stands.phase,
         phase_since=stands.phase_since,
@@ -122,10 +124,19 @@ async def _status_with(ctx: Context, load: Load, now: float) -> Status:
         workers=len(load.workers),
         eta_ms=int(load.eta_seconds(load.queue.waiting) * 1000),
         broadcast=stands.broadcast,
-        defects=[],
-        consistency="strict",
+        defects=[f"{defect}@{one.replica.name}" for one in replicas for defect in sorted(one.mode.defects)],
+        consistency=_consistency(replicas),
+        replicas={one.replica.name: one.replica.url for one in replicas},
         profile=None if profile.profile.instant else profile.profile.name,
         faults=sorted({rule.failure for rule in await ctx.faults.rules(now)}),
         server_time=now,
         version=__version__,
     )
+
+
+def _consistency(replicas: list[modes.Standing]) -> str:
+    """The profile of all, or each one's where they differ."""
+    shown = {one.replica.name: one.mode.consistency.shown for one in replicas}
+    if len(set(shown.values())) <= 1:
+        return next(iter(shown.values()), modes.RIGHT.consistency.shown)
+    return ", ".join(f"{name} {profile}" for name, profile in shown.items())

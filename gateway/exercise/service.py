@@ -20,6 +20,7 @@ from gateway.store import (
     findings,
     idempotency,
     jobs,
+    replicas,
     revocations,
     signals,
     sinks,
@@ -105,6 +106,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         exercise.set_profile(tx, None)
         exercise.set_mint_freeze(tx, None)
         faults.delete_all(tx)
+        replicas.clear_modes(tx)
         events.append(tx, EventKind.RESET, at=now, actor=actor, data=gone)
 
     await store.write(work)

@@ -11,7 +11,8 @@ from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
 from gateway.limits import Tier, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, events, jobs, tokens, turns
+from gateway.store import Connection, Store, defects, events, jobs, taking, tokens, turns
+from gateway.store.defects import Defect
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
 from gateway.tokens import service as token_service
@@ -76,6 +77,8 @@ async def submit(
             _ensure_own_room(tx, line, token, tier.queued, now)
         priority = tier.priority if tier is not None else 0
         job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, fate=fate)
+        if tx.sight is not None and tx.sight.blurred(tx):
+            taking.spare_late(tx, job)
         if attempt is not None:
             repeats.remember(tx, token.accessor, attempt, id, now=now)
         data = {"model": request.model, "size": request.size, "seconds": request.seconds}
@@ -172,7 +175,8 @@ async def for_link(store: Store, id: str, *, now: float) -> Job:
         job = jobs.get(tx, id)
         if job is None:
             raise NotFound(f"There is no video {id[:80]!r}.", param="video_id")
-        token_service.ensure_accepted(tokens.by_accessor(tx, job.accessor), now)
+        if not defects.on(tx, Defect.LINK_OUTLIVES):
+            token_service.ensure_accepted(tokens.by_accessor(tx, job.accessor), now)
         return job
 
     return await store.read(work)

@@ -27,7 +27,8 @@ from gateway.notices.reading import MAX_RECORDED, Notice
 from gateway.revocations import service as revocation_service
 from gateway.revocations.service import Selector
 from gateway.signals import Cause, outbox
-from gateway.store import Connection, Store, disclosures, events, tokens
+from gateway.store import Connection, Store, defects, disclosures, events, tokens
+from gateway.store.defects import Defect
 from gateway.store.disclosures import Disclosure
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
@@ -92,6 +93,10 @@ async def receive(
     """
     handed = [_handed(key, notice) for notice in notices]
     distinct = list({one.id: one for one in handed}.values())
+    if await defects.on_in(store, Defect.ALERT_LOST):
+        return await store.read(lambda tx: [_found(tx, one) is not None for one in handed])
+    if await defects.on_in(store, Defect.ALERT_TWICE):
+        distinct += distinct
     told = await _revoke(store, key, distinct, reporter, clock) if policy == "revoke" else set[str]()
 
     def work(tx: Connection) -> dict[bytes, bool]:
@@ -166,7 +171,8 @@ def _take(
     for one in distinct:
         token = _found(tx, one)
         ours[one.id] = token is not None
-        if disclosures.known(tx, one.id):
+        known = disclosures.known(tx, one.id)
+        if known and not defects.on(tx, Defect.ALERT_TWICE):
             continue
         news[ours[one.id]] += 1
         notice = one.notice
@@ -177,7 +183,8 @@ def _take(
         outcome = "false_positive" if token is None else _move(tx, token, policy, cause)
         fields = {name: notice.recorded(name) for name in ("type", "source", "url")}
         accessor = None if token is None else token.accessor
-        disclosures.insert(tx, Disclosure(one.id, accessor, reporter, **fields, outcome=outcome, at=now))
+        if not known:
+            disclosures.insert(tx, Disclosure(one.id, accessor, reporter, **fields, outcome=outcome, at=now))
         if token is not None:
             data = {"reporter": reporter, **fields, "policy": policy, "outcome": outcome}
             events.append(tx, EventKind.DISCLOSURE_MATCHED, at=now, actor=ACTOR, accessor=accessor, data=data)
@@ -198,7 +205,7 @@ def _move(tx: Connection, token: Token, policy: Policy, cause: Cause) -> str:
     if policy != "quarantine" or token.state is not TokenState.ACTIVE:
         return str(token.state)
     to = TokenState.QUARANTINED
-    tokens.set_state(tx, token.accessor, to)
+    tokens.set_state(tx, token.accessor, to, at=cause.at)
     data = {"from": str(token.state), "to": str(to)}
     events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=cause.at, actor=ACTOR, accessor=token.accessor, data=data)
     outbox.state_changed(tx, token.accessor, token.state, to, cause)

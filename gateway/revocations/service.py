@@ -19,7 +19,8 @@ from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
 from gateway.events import EventKind
 from gateway.signals import Cause, outbox
-from gateway.store import Connection, Store, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
@@ -141,15 +142,24 @@ async def apply(
         )
     which, policy = selector.which(key), in_flight or InFlight()
     requested_at = clock.now()
+    if store.sight is not None:
+        await store.sight.before_revocation(store, which)
     id = f"rev_{secrets.token_hex(8)}"
 
     def work(tx: Connection) -> Revocation:
         matched = _matched(tx, selector, which)
+        if defects.on(tx, Defect.OVER_REVOCATION):
+            return take(tx, _matched(tx, selector, widened := TokenFilter(cohort=matched[0].cohort)), widened)
+        return take(tx, matched, which)
+
+    def take(tx: Connection, matched: list[Token], which: TokenFilter) -> Revocation:
         at = clock.now()
         hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
         finish = policy.transfers == "finish"
         changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
-        queued, running, kept, going_on = _end_jobs(tx, which, policy, revocation=id, now=at)
+        by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and selector.token is None
+        done = InFlight("keep", "finish", "finish") if by_console else policy
+        queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=id, now=at)
         webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
         items = _outcomes(matched, tokens.find_tree(tx, which))
         left = tokens.count_accepted_outside(tx, which, at)
@@ -179,11 +189,13 @@ async def apply(
             items=items,
         )
         revocations.insert(tx, revocation)
-        disclosed = tokens.find(tx, which) if disclosure else []
-        _record(tx, revocation, signals=_tell(tx, revocation, disclosed))
+        _record(tx, revocation, signals=_tell(tx, revocation, selector.which(key) if disclosure else None))
         return revocation
 
-    return await store.write(work)
+    revocation = await store.write(work)
+    if store.sight is not None:
+        await store.sight.after_revocation(store, tuple(item.accessor for item in revocation.items))
+    return revocation
 
 
 async def show(store: Store, id: str) -> Revocation:
@@ -238,11 +250,12 @@ def _outcomes(before: list[Token], after: list[Token]) -> tuple[RevokedItem, ...
     return tuple(RevokedItem(one.accessor, one.principal, one.cohort, outcome(one)) for one in before)
 
 
-def _tell(tx: Connection, revocation: Revocation, disclosed: list[Token]) -> int:
+def _tell(tx: Connection, revocation: Revocation, disclosed: TokenFilter | None) -> int:
     """Queues what sinks are owed; what the disclosed tokens minted was not disclosed itself."""
+    leaked = frozenset(token.accessor for token in tokens.find(tx, disclosed)) if disclosed else frozenset[str]()
     ended = [item.accessor for item in revocation.items if item.outcome == "revoked"]
     cause = Cause(revocation.txn, revocation.acknowledged_at, revocation.actor, revocation.reason)
-    return outbox.access_ended(tx, ended, cause, disclosed={token.accessor for token in disclosed})
+    return outbox.access_ended(tx, ended, cause, disclosed=leaked)
 
 
 def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:

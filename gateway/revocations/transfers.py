@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, tokens
+from gateway.store import Connection, Store, defects, events, tokens
+from gateway.store.defects import Defect
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -23,12 +24,13 @@ LOOK_SECONDS = 0.1
 
 @dataclass(eq=False)
 class Transfer:
-    """One response under way. `cut` says that it must not go on; `stop`, called once, makes its connection go."""
+    """One response under way. `stop` makes its connection go, and is False where nothing of it was left to stop; `cut`
+    says that it must not go on."""
 
     accessor: str
     job: str
     surface: str
-    stop: Callable[[], None]
+    stop: Callable[[], bool]
     sent: int = 0
     cut: bool = False
     pieces: list[tuple[float, int]] = field(default_factory=list)  # (when, bytes) since the token was last found good
@@ -47,7 +49,7 @@ class Transfers:
         self._open: set[Transfer] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    def begin(self, accessor: str, job: str, surface: str, stop: Callable[[], None]) -> Transfer:
+    def begin(self, accessor: str, job: str, surface: str, stop: Callable[[], bool]) -> Transfer:
         """Notes a transfer; `end` must follow."""
         transfer = Transfer(accessor, job, surface, stop)
         self._open.add(transfer)
@@ -104,6 +106,8 @@ class Transfers:
         owners = {transfer.accessor for transfer in present}
 
         def look(tx: Connection) -> tuple[set[str], set[str]]:
+            if defects.on(tx, Defect.STREAM_UNCHECKED):
+                return owners, set()
             good = {one for one in owners if (found := tokens.by_accessor(tx, one)) is not None and found.accepted(now)}
             return good, {one for one in owners - good if tokens.may_transfer(tx, one, now)}
 
@@ -112,5 +116,4 @@ class Transfers:
             if transfer.accessor in good:
                 transfer.pieces.clear()
             elif transfer.accessor not in finishing and not transfer.cut:
-                transfer.cut = True
-                transfer.stop()
+                transfer.cut = transfer.stop()

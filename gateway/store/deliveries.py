@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.store import attempts
+from gateway.store import attempts, defects
 from gateway.store.attempts import Outbox
+from gateway.store.defects import Defect
 from gateway.store.protocol import Connection, Row
 
 OUTBOX = Outbox("webhook_deliveries", lane="endpoint", order="next_attempt_at, seq")
@@ -79,6 +80,8 @@ def claim(tx: Connection, delivery: Delivery, *, now: float, until: float) -> De
 
 def stop_revoked(tx: Connection, revocation: str, *, why: str, now: float) -> int:
     """Stops what still waits for the tokens that a revocation took; the number of deliveries."""
+    if defects.on(tx, Defect.HOOK_KEEPS_FIRING):
+        return 0
     return tx.execute(
         "UPDATE webhook_deliveries SET state = 'stopped', next_attempt_at = NULL, error = :why, ended_at = :now "
         "WHERE state = 'pending' AND accessor IN (SELECT accessor FROM tokens WHERE revocation = :revocation)",

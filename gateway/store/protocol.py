@@ -7,7 +7,10 @@ returns and rolled back when it raises. Parameters are named (`:name`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from gateway.store.tokens import Token, TokenFilter
 
 T = TypeVar("T")
 
@@ -23,8 +26,39 @@ class Row(Protocol):
 Params = Mapping[str, object]
 
 
+class Sight(Protocol):
+    """How one gateway sees tokens where that is not as they are, and which mistakes it makes on purpose."""
+
+    def blurred(self, tx: Connection) -> bool:
+        """Whether it sees tokens otherwise than they are, at present."""
+        ...
+
+    def by_hash(self, tx: Connection, secret_hash: bytes) -> Token | None:
+        """The token behind a bearer, as this gateway sees it."""
+        ...
+
+    def by_accessor(self, tx: Connection, accessor: str) -> Token | None:
+        """The token that `accessor` names, as this gateway sees it."""
+        ...
+
+    def errs(self, tx: Connection, defect: str) -> bool:
+        """Whether it makes the mistake of that name."""
+        ...
+
+    async def before_revocation(self, store: Store, which: TokenFilter) -> None:
+        """What it does wrong before a revocation is written."""
+        ...
+
+    async def after_revocation(self, store: Store, accessors: tuple[str, ...]) -> None:
+        """What it does, right or wrong, once these tokens were revoked."""
+        ...
+
+
 class Connection(Protocol):
-    """One open transaction."""
+    """One open transaction. `sight` is None where the database's word goes."""
+
+    @property
+    def sight(self) -> Sight | None: ...
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         """Runs a statement; the number of rows it touched."""
@@ -41,6 +75,15 @@ class Connection(Protocol):
 
 class Store(Protocol):
     """Runs units of work. `StoreUnavailable` is raised, and nothing is changed, where the database does not answer."""
+
+    @property
+    def sight(self) -> Sight | None:
+        """How those who use it see tokens; None where the database's word goes."""
+        ...
+
+    def look_through(self, sight: Sight) -> None:
+        """Lets every later transaction see tokens by `sight`."""
+        ...
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         """Runs `work` on one consistent snapshot that holds every change committed before the call.

@@ -3,7 +3,7 @@
 `jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
 """
 
-VERSION = 2
+VERSION = 3
 
 SQLITE = """
 CREATE TABLE tokens (
@@ -16,6 +16,8 @@ CREATE TABLE tokens (
     tier           TEXT NOT NULL DEFAULT 'standard',
     in_flight      INTEGER,
     state          TEXT NOT NULL CHECK (state IN ('active', 'quarantined', 'suspended', 'revoked')),
+    previous_state TEXT,
+    changed_at     REAL,
     created_at     REAL NOT NULL,
     expires_at     REAL,
     last_used_at   REAL,
@@ -234,6 +236,19 @@ CREATE TABLE faults (
     fired      INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL,
     until      REAL
+);
+
+CREATE TABLE replicas (
+    name       TEXT PRIMARY KEY,
+    url        TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    seen_at    REAL NOT NULL,
+    mode       TEXT
+);
+
+CREATE TABLE wakeups (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    accessors TEXT NOT NULL
 );
 
 CREATE TABLE client_findings (

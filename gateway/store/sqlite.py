@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
-from gateway.store.protocol import Connection, Params, Row
+from gateway.store.protocol import Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class _SQLiteConnection:
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
+        self.sight: Sight | None = None
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         return self._raw.execute(sql, params or {}).rowcount
@@ -130,6 +131,13 @@ class SQLiteStore:
         self._pending: list[_Unit] = []
         self._busy = False  # a batch is about to run, or runs
         self._since_checkpoint = 0
+
+    @property
+    def sight(self) -> Sight | None:
+        return self._reader.sight
+
+    def look_through(self, sight: Sight) -> None:
+        self._reader.sight = self._writer.sight = sight
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         try:

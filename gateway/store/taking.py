@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store.job import JobStatus
+from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
 from gateway.store.tokens import TokenFilter
 
@@ -66,6 +66,15 @@ def spare_jobs(tx: Connection, which: TokenFilter, status: JobStatus, *, revocat
             "revocation": revocation,
             "job_status": str(status),
         },
+    )
+
+
+def spare_late(tx: Connection, job: Job) -> None:
+    """Lets a job go its way that a gateway took although its token was revoked."""
+    tx.execute(
+        "UPDATE jobs SET spared = 'finish' WHERE seq = :seq "
+        "AND accessor IN (SELECT accessor FROM tokens WHERE state = 'revoked')",
+        {"seq": job.seq},
     )
 
 

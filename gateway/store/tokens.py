@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
+from gateway.store import defects
+from gateway.store.defects import Defect
 from gateway.store.protocol import Connection, Row
 
 
@@ -51,7 +53,7 @@ class Token:
         return "expired" if self.state is not TokenState.REVOKED and self.expired(now) else str(self.state)
 
 
-COLUMNS = ", ".join(field.name for field in fields(Token))
+COLUMNS = ", ".join(one.name for one in fields(Token))
 MAX_DEPTH = 3  # generations below a token that an operator issued
 _STATE = {str(state): state for state in TokenState}
 _SEVERITY = {state: number for number, state in enumerate(TokenState)}
@@ -64,6 +66,40 @@ GOOD = """
             UNION SELECT up.parent FROM tokens AS up JOIN above USING (accessor) WHERE up.parent IS NOT NULL)
         SELECT 1 FROM tokens AS up JOIN above USING (accessor) WHERE up.state NOT IN ('active', 'quarantined'))))
 """
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a row's state is read: an SQL expression over it, and its parameters."""
+
+    state: str = "state"
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> str:
+        """`COLUMNS`, with the state as it is read."""
+        return COLUMNS if self.state == "state" else _COLUMNS_BUT_STATE.replace(":state:", self.state)
+
+
+AS_IT_IS = Reading()
+_COLUMNS_BUT_STATE = COLUMNS.replace(" state,", " :state: AS state,")
+
+
+def as_of(moment: float) -> Reading:
+    """As the row was at `moment`, Unix seconds, as far back as its last change."""
+    return Reading("CASE WHEN changed_at > :as_of THEN previous_state ELSE state END", {"as_of": moment})
+
+
+#: Whatever was done to it since it was issued.
+AS_ISSUED = Reading("'active'")
+
+
+def forgiving(seconds: float) -> Reading:
+    """A revocation does not hold for what was issued up to `seconds` before it."""
+    return Reading(
+        "CASE WHEN state = 'revoked' AND created_at + :tolerance >= revoked_at THEN 'active' ELSE state END",
+        {"tolerance": seconds},
+    )
 
 
 @dataclass(frozen=True)
@@ -144,17 +180,37 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
 
 def by_hash(tx: Connection, secret_hash: bytes) -> Token | None:
     """The bearer's token, to be judged: as its row and those above it are now."""
-    row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE secret_hash = :hash", {"hash": secret_hash})
-    if row is None:
-        return None
-    token = token_of(row)
-    return token if token.parent is None else _as_above(tx, token, token.parent)
+    if tx.sight is not None and tx.sight.blurred(tx):
+        return tx.sight.by_hash(tx, secret_hash)
+    return seen_by_hash(tx, secret_hash)
 
 
 def by_accessor(tx: Connection, accessor: str) -> Token | None:
     """The token that `accessor` names, to be judged: as its row and those above it are now."""
-    token = own_row(tx, accessor)
-    return token if token is None or token.parent is None else _as_above(tx, token, token.parent)
+    if tx.sight is not None and tx.sight.blurred(tx):
+        return tx.sight.by_accessor(tx, accessor)
+    return seen_by_accessor(tx, accessor)
+
+
+def seen_by_hash(tx: Connection, secret_hash: bytes, reading: Reading = AS_IT_IS) -> Token | None:
+    """The bearer's token in that reading of its row and those above it."""
+    params = {**reading.params, "hash": secret_hash}
+    return _seen(tx, tx.fetch_one(f"SELECT {reading.columns} FROM tokens WHERE secret_hash = :hash", params), reading)
+
+
+def seen_by_accessor(tx: Connection, accessor: str, reading: Reading = AS_IT_IS) -> Token | None:
+    """The token that `accessor` names in that reading of its row and those above it."""
+    params = {**reading.params, "accessor": accessor}
+    return _seen(tx, tx.fetch_one(f"SELECT {reading.columns} FROM tokens WHERE accessor = :accessor", params), reading)
+
+
+def _seen(tx: Connection, row: Row | None, reading: Reading) -> Token | None:
+    if row is None:
+        return None
+    token = token_of(row)
+    if token.parent is None or defects.on(tx, Defect.CHILD_SURVIVES):
+        return token
+    return _as_above(tx, token, token.parent, reading)
 
 
 def own_row(tx: Connection, accessor: str) -> Token | None:
@@ -163,13 +219,15 @@ def own_row(tx: Connection, accessor: str) -> Token | None:
     return token_of(row) if row else None
 
 
-def _as_above(tx: Connection, token: Token, above: str | None) -> Token:
+def _as_above(tx: Connection, token: Token, above: str | None, reading: Reading) -> Token:
     """The token in the worst state, and with the earliest end, of its own row and all above it. A row above that is
     not there, or a line that is longer than can be, vouches for nothing."""
     state, ends = token.state, token.expires_at
     for _ in range(MAX_DEPTH):
-        params = {"accessor": above}
-        row = tx.fetch_one("SELECT state, expires_at, parent FROM tokens WHERE accessor = :accessor", params)
+        params = {**reading.params, "accessor": above}
+        row = tx.fetch_one(
+            f"SELECT {reading.state} AS state, expires_at, parent FROM tokens WHERE accessor = :accessor", params
+        )
         if row is None:
             return replace(token, state=TokenState.REVOKED)
         state = max(state, _STATE[row["state"]], key=_SEVERITY.__getitem__)
@@ -237,10 +295,11 @@ def count_by_state(tx: Connection, now: float) -> dict[str, int]:
     return {row["shown"]: row["n"] for row in rows}
 
 
-def set_state(tx: Connection, accessor: str, state: TokenState) -> None:
+def set_state(tx: Connection, accessor: str, state: TokenState, *, at: float) -> None:
     """Moves one token on the ladder; revocation has its own statement."""
     tx.execute(
-        "UPDATE tokens SET state = :state WHERE accessor = :accessor", {"state": str(state), "accessor": accessor}
+        "UPDATE tokens SET previous_state = state, changed_at = :at, state = :state WHERE accessor = :accessor",
+        {"state": str(state), "at": at, "accessor": accessor},
     )
 
 
@@ -249,9 +308,13 @@ def revoke(tx: Connection, which: TokenFilter, *, revocation: str, reason: str, 
 
     `finish` lets their open transfers run to the end. Without it, those that an earlier revocation let run end too.
     """
+    meant = which.where() if defects.on(tx, Defect.CHILD_SURVIVES) else which.tree()
+    if defects.on(tx, Defect.SAME_SECOND_SURVIVES):
+        meant += " AND CAST(created_at AS INTEGER) < CAST(:at AS INTEGER)"
     changed = tx.execute(
-        "UPDATE tokens SET state = 'revoked', revoked_at = :at, revoked_reason = :reason, revocation = :revocation, "
-        f"transfers = :transfers WHERE state <> 'revoked' AND {which.tree()}",
+        "UPDATE tokens SET previous_state = state, changed_at = :at, state = 'revoked', revoked_at = :at, "
+        "revoked_reason = :reason, revocation = :revocation, "
+        f"transfers = :transfers WHERE state <> 'revoked' AND {meant}",
         {
             **which.params(),
             "at": at,
@@ -282,6 +345,15 @@ def touch(tx: Connection, used: Iterable[tuple[str, float]]) -> None:
             "UPDATE tokens SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE accessor = :accessor",
             {"accessor": accessor, "at": at},
         )
+
+
+def clean_up(tx: Connection, *, reason: str, at: float) -> int:
+    """Revokes what has expired, and by mistake takes a token without an end for one; how many."""
+    return tx.execute(
+        "UPDATE tokens SET previous_state = state, changed_at = :at, state = 'revoked', revoked_at = :at, "
+        "revoked_reason = :reason WHERE state <> 'revoked' AND coalesce(expires_at, 0) <= :at",
+        {"at": at, "reason": reason},
+    )
 
 
 def delete_all(tx: Connection) -> int:

@@ -156,7 +156,7 @@ async def change_state(store: Store, accessor: str, to: TokenState, *, now: floa
         if to not in allowed:
             ways = " or ".join(sorted(allowed)) or "nothing: revoked is final, issue a new token"
             raise Conflict(f"A {token.state} token cannot become {to}; it can become {ways}.", param="state")
-        tokens.set_state(tx, accessor, to)
+        tokens.set_state(tx, accessor, to, at=now)
         data = {"from": str(token.state), "to": str(to)}
         events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=now, actor=actor, accessor=accessor, data=data)
         outbox.state_changed(tx, accessor, token.state, to, Cause(outbox.new_txn(), now, actor, ""))

@@ -25,7 +25,7 @@ from gateway.jobs import Job, outputs
 from gateway.jobs.outputs import Variant
 from gateway.revocations.transfers import Transfer, Transfers
 from gateway.web.answers import answer
-from gateway.web.faults import sever, until_gone
+from gateway.web.faults import sever, until_gone, written
 
 MEDIA_TYPES: dict[Variant, str] = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
 CACHING = "private, no-cache"
@@ -67,6 +67,7 @@ class ClipResponse(FileResponse):
             raise outputs.gone(job.id, variant) from exc
         self._job = job
         self._transfers = transfers
+        self._handed = False
         self._gone = outputs.gone(job.id, variant)
         self._modified = int(job.completed_at or found.st_mtime)
         # A file is written once, under its attempt's name: name, size and time stand for its content.
@@ -90,7 +91,7 @@ class ClipResponse(FileResponse):
             await self._stream(scope, receive, send)
             return
         surface = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}"
-        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, lambda: sever(scope))
+        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, lambda: self._stop(scope))
         whole = False
         try:
             await self._stream(scope, receive, self._noting(send, transfer))
@@ -105,9 +106,17 @@ class ClipResponse(FileResponse):
             if transfer.cut:
                 raise _CutError
             await send(message)
+            self._handed = message["type"] == "http.response.body" and not message.get("more_body", False)
             self._transfers.passed(transfer, len(message.get("body", b"")))
 
         return noting
+
+    def _stop(self, scope: Scope) -> bool:
+        """Resets the connection, unless all of this response has left: then it may serve somebody else by now."""
+        if self._handed and written(scope):
+            return False
+        sever(scope)
+        return True
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal: APIError | None = None

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.faults.service import FaultDesk
+from gateway.faults.sight import Sight
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
@@ -41,6 +42,7 @@ class Context:
     inputs: Inputs
     transfers: Transfers
     intake: Intake
+    sight: Sight
     signer: Signer
 
 

@@ -135,6 +135,12 @@ def _gone(scope: Scope) -> bool:
     return transport is not None and transport.is_closing()
 
 
+def written(scope: Scope) -> bool:
+    """Whether the connection holds nothing more to send."""
+    transport: asyncio.WriteTransport | None = scope.get(TRANSPORT)
+    return transport is None or transport.get_write_buffer_size() == 0
+
+
 def sever(scope: Scope) -> None:
     """Resets the connection; what it still holds of the response is thrown away."""
     transport: asyncio.Transport | None = scope.get(TRANSPORT)

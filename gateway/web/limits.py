@@ -9,19 +9,22 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ANSWER_HEADERS, PayloadTooLarge
+from gateway.faults.sight import Sight, shown
 from gateway.web.answers import REQUEST_ID, answer
 
 REPLICA_HEADER = b"leakdrill-replica"
+MODE_HEADER = b"leakdrill-errs"
 
 
 class RequestId:
-    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, the name of this replica, and
-    the headers that anything on the way left under `ANSWER_HEADERS` in the scope: raw (name, value) pairs, which reach
-    errors as well."""
+    """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, the name of this replica, what
+    it does wrong on purpose, and the headers that anything on the way left under `ANSWER_HEADERS` in the scope: raw
+    (name, value) pairs. All of them reach errors as well."""
 
-    def __init__(self, app: ASGIApp, replica: str) -> None:
+    def __init__(self, app: ASGIApp, replica: str, sight: Sight) -> None:
         self._app = app
         self._replica = (REPLICA_HEADER, replica.encode())
+        self._sight = sight
         # Chance once, then a count: unique among processes, and cheaper than chance for each request.
         self._process = secrets.token_hex(6)
         self._count = itertools.count(1)
@@ -36,6 +39,8 @@ class RequestId:
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = [(b"x-request-id", request_id.encode()), self._replica, *scope.get(ANSWER_HEADERS, ())]
+                if not self._sight.mode.right:
+                    own.append((MODE_HEADER, shown(self._sight.mode).encode()))
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 

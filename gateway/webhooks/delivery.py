@@ -12,8 +12,10 @@ from gateway.clock import Clock
 from gateway.events import EventKind
 from gateway.outbound import Flights, Policy, Stopped
 from gateway.outbound.rounds import LEASE_SPARE_SECONDS, asked_seconds, retry_delay, tried
-from gateway.store import Connection, Store, attempts, deliveries, events, tokens, webhooks
+from gateway.store import Connection, Store, attempts, defects, deliveries, events, tokens, webhooks
+from gateway.store.defects import Defect
 from gateway.store.deliveries import OUTBOX, Delivery, DeliveryState
+from gateway.store.tokens import Token
 from gateway.store.webhooks import Endpoint
 from gateway.webhooks.sending import Sender
 
@@ -79,7 +81,7 @@ class Deliverer:
 
         def look(tx: Connection) -> tuple[bool, bool]:
             token = tokens.by_accessor(tx, delivery.accessor)
-            return attempts.still_pending(tx, OUTBOX, delivery), token is not None and token.accepted(now)
+            return attempts.still_pending(tx, OUTBOX, delivery), _may_be_told(tx, token, now)
 
         pending, accepted = await self._store.read(look)
         if pending and not accepted:
@@ -102,6 +104,10 @@ class Deliverer:
         await self._store.write(work, brief=True)
 
 
+def _may_be_told(tx: Connection, token: Token | None, now: float) -> bool:
+    return token is not None and (token.accepted(now) or defects.on(tx, Defect.HOOK_KEEPS_FIRING))
+
+
 def _claim(
     tx: Connection, candidates: Sequence[Delivery], policy: Policy, *, now: float, until: float
 ) -> tuple[int, list[tuple[Delivery, Endpoint]]]:
@@ -109,7 +115,7 @@ def _claim(
     moved, taken = 0, []
     for delivery in candidates:
         token, endpoint = tokens.by_accessor(tx, delivery.accessor), webhooks.get(tx, delivery.endpoint)
-        if endpoint is None or token is None or not token.accepted(now):
+        if endpoint is None or not _may_be_told(tx, token, now):
             why = NO_ENDPOINT if endpoint is None else NOT_ACCEPTED
             moved += _end(tx, delivery, DeliveryState.STOPPED, None, why, now)
         elif delivery.attempts >= policy.attempts:

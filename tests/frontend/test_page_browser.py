@@ -310,6 +310,16 @@ def test_eight_tabs_of_one_browser_all_work(context: BrowserContext, room: Room)
     wait_for_status(pages[-1], "completed")
 
 
+def test_nobody_at_the_page_overlooks_a_seeded_defect(watched: Watched, room: Room) -> None:
+    line = watched.page.locator('#ld-banner [data-part="errs"]')
+    expect(line).to_be_hidden()
+    room.control("PATCH", "replicas", {"defects": ["link-outlives"], "for_seconds": 600})
+    expect(line).to_be_visible(timeout=PATIENCE_MS)
+    expect(line).to_have_text("Errs on purpose: seeded defects: link-outlives@r1")
+    room.control("PATCH", "replicas", {"defects": []})
+    expect(line).to_be_hidden(timeout=PATIENCE_MS)
+
+
 # Last in this file: afterwards the room's access is gone.
 def test_a_clip_plays_until_access_is_revoked(watched: Watched, room: Room) -> None:
     page = watched.page

@@ -113,7 +113,7 @@ def stopped(moment: Moment) -> str:
 
 
 async def test_status_is_typed(gateway: Gateway) -> None:
-    assert await gateway.status() == Status("exposed", 3, 2, 1, 900, None, None, 1.0, False)
+    assert await gateway.status() == Status("exposed", 3, 2, 1, 900, None, None, 1.0, False, "strict", ())
 
 
 async def test_an_order_is_sent_as_the_gateway_names_its_fields(gateway: Gateway, small: Small) -> None:

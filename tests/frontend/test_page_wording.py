@@ -10,7 +10,7 @@ from frontend.generate import example_prompts
 from frontend.panels import MASKED, api_call, clip, status
 from frontend.render import Finished, Rendering, Waiting
 
-OPEN = Status("exposed", 3, 2, 2, 11_800, None, None, 1, False)
+OPEN = Status("exposed", 3, 2, 2, 11_800, None, None, 1, False, "strict", ())
 VIDEO = Video("video_1", "completed", 100, None, None, None, None, None, 7, None)
 
 
@@ -75,6 +75,15 @@ def test_the_banner_names_phase_line_and_wait_before_anything_is_pressed() -> No
         "exposed",
         "Open to everyone",
         "3 waiting, 2 running, about 12 s",
+    )
+
+
+def test_the_banner_says_that_the_gateway_errs_on_purpose() -> None:
+    assert wording.banner(OPEN, access=True).errs == ""
+    late = replace(OPEN, consistency="r1 strict, r2 bounded 5 s", defects=("link-outlives@r2",))
+    said = wording.banner(late, access=True).errs
+    assert said == (
+        "Errs on purpose: revocations arrive late (r1 strict, r2 bounded 5 s); seeded defects: link-outlives@r2"
     )
 
 

@@ -26,6 +26,7 @@ async def test_status_is_public_and_holds_no_secret(desk: Desk) -> None:
         "consistency": "strict",
         "faults": [],
         "profile": None,
+        "replicas": {"r1": "http://127.0.0.1:8000"},
         "server_time": desk.clock.now(),
         "version": "0.1.0",
     }

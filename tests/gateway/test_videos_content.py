@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 import pytest
+from starlette.types import Message, Scope
 
 from desk import Desk
 from gateway.jobs import Job, outputs
+from gateway.videos.clips import ClipResponse
+from gateway.web.faults import TRANSPORT
 
 pytestmark = pytest.mark.anyio
 
@@ -211,3 +215,47 @@ async def test_a_file_that_goes_between_two_looks_is_not_found(desk: Desk) -> No
     await response({"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}, receive, send)
     assert sent[0]["status"] == 404
     assert b"content_expired" in sent[1]["body"]
+
+
+class Connection:
+    """What a server tells of its connection: how much it holds, and whether it was made to go."""
+
+    def __init__(self, held: int) -> None:
+        self.held = held
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.held
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize(("held", "kind"), [(0, "transfer.finished"), (1000, "transfer.cut")])
+async def test_a_connection_that_has_gone_on_to_somebody_else_is_not_cut(desk: Desk, held: int, kind: str) -> None:
+    headers = await desk.bearer()
+    await desk.create(headers)
+    job = await desk.finished(b"0" * 1000)
+    transfers, connection = desk.context.transfers, Connection(held)
+    looking: list[asyncio.Task[None]] = []
+    await desk.revoke({"principal": "tester-001"})
+
+    async def send(message: Message) -> None:
+        # From now on the server may read the connection's next request, while a thread still closes the file.
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            looking.append(asyncio.create_task(transfers._look()))
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    path = desk.settings.media / f"{job.id}.1.mp4"
+    response = ClipResponse(path, job, "video", transfers)
+    scope: Scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": "/", "headers": []}
+    scope[TRANSPORT] = connection
+    await response(scope, receive, send)
+    await looking[0]
+    assert connection.aborted is (kind == "transfer.cut")
+    assert [event["kind"] for event in await desk.events("transfer.")] == [kind]
