@@ -40,7 +40,9 @@ from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
 from gateway.outbound import Policy
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
+from gateway.revocations.watch import Watch
 from gateway.settings import Settings
 from gateway.signals import keys as signal_keys
 from gateway.signals.delivery import Pusher, SignalDeliverer
@@ -50,6 +52,7 @@ from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
 from gateway.videos import content, derived, models, shares
 from gateway.videos import endpoints as videos
+from gateway.videos import events as video_events
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
@@ -84,6 +87,7 @@ ROUTERS = (
     derived.router,
     health,
     content.router,
+    video_events.router,
     models.router,
     shares.public,
     shares.router,
@@ -109,12 +113,33 @@ ROUTERS = (
 )
 
 
-def _deliverers(settings: Settings, store: Store, clock: Clock, signer: Signer) -> tuple[Deliverer, SignalDeliverer]:
+def _deliverers(ctx: Context) -> tuple[Deliverer, SignalDeliverer]:
+    settings, store, clock = ctx.settings, ctx.store, ctx.clock
     reach = settings.allow_private_targets
     sender, pusher = Sender(reach, settings.webhook_timeout_seconds), Pusher(reach, settings.sink_timeout_seconds)
     hooks = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
     signals = Policy(settings.sink_attempts, settings.sink_first_retry_seconds, lane=1)
-    return Deliverer(store, clock, sender, hooks), SignalDeliverer(store, clock, signer, pusher, signals)
+    told = SignalDeliverer(store, clock, ctx.signer, pusher, signals)
+    return Deliverer(store, clock, sender, hooks, ctx.usage), told
+
+
+def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers, Streams]:
+    """Both under the eyes of one task."""
+    watch, replica = Watch(store, clock), settings.replica
+    streams = Streams(store, clock, watch, replica=replica, per_token=settings.streams_per_token)
+    return Transfers(store, clock, watch, replica), streams
+
+
+def _wrap(app: FastAPI, ctx: Context) -> None:
+    settings = ctx.settings
+    larger = {
+        "/control/trace": settings.max_clip_bytes,
+        "/v1/videos": settings.max_upload_bytes,
+        "/disclosures/": MAX_BATCH_BYTES,
+    }
+    app.add_middleware(Downloads, faults=ctx.faults)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.add_middleware(RequestId, replica=settings.replica, sight=ctx.sight)
 
 
 @asynccontextmanager
@@ -126,6 +151,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(watch(ctx.sight, store, clock, ctx.settings.own_url)),
         asyncio.create_task(ctx.usage.run(store)),
         asyncio.create_task(ctx.clients.run(store)),
+        asyncio.create_task(ctx.streams.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
@@ -148,7 +174,9 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
-    line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    usage = UsageBook(clock, settings.replica)
+    transfers, streams = _watched(settings, store, clock)
+    line, intake = Line(settings.estimate_seconds), Intake(settings.reporter_keys)
     sight = Sight(settings.replica, clock)
     store.look_through(sight)
     signer = Signer(settings.data / signal_keys.FILE)
@@ -157,18 +185,19 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         store,
         clock,
         keys,
-        UsageBook(),
+        usage,
         line,
         faults,
         limits,
         clients,
         inputs,
         transfers,
+        streams,
         intake,
         sight,
         signer,
     )
-    deliverers = _deliverers(settings, store, clock, signer)
+    deliverers = _deliverers(context)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
@@ -184,14 +213,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    larger = {
-        "/control/trace": settings.max_clip_bytes,
-        "/v1/videos": settings.max_upload_bytes,
-        "/disclosures/": MAX_BATCH_BYTES,
-    }
-    app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica, sight=sight)
+    _wrap(app, context)
     app.router.routes.extend(videos.HOT)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.

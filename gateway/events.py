@@ -17,6 +17,7 @@ class EventKind(StrEnum):
     GATEWAY_STARTED = "gateway.started"
     TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_STATE_CHANGED = "token.state_changed"  # noqa: S105
+    TOKEN_MOVE_REFUSED = "token.move_refused"  # noqa: S105
     MINT_FROZEN = "mint.frozen"
     MINT_THAWED = "mint.thawed"
     JOB_QUEUED = "job.queued"
@@ -34,6 +35,7 @@ class EventKind(StrEnum):
     REVOCATION_APPLIED = "revocation.applied"
     TRANSFER_CUT = "transfer.cut"
     TRANSFER_FINISHED = "transfer.finished"
+    STREAM_ENDED = "stream.ended"
     DISCLOSURE_RECEIVED = "disclosure.received"
     DISCLOSURE_MATCHED = "disclosure.matched"
     DISCLOSURE_REFUSED = "disclosure.refused"

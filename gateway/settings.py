@@ -79,6 +79,10 @@ class Settings(BaseSettings):
         5.0, gt=0, description="Wait before the second attempt at a security event; it doubles with each."
     )
     sink_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a security event may take.")
+    streams_per_token: int = Field(8, ge=1, description="Event streams that one token may have open in one gateway.")
+    stream_keepalive_seconds: float = Field(
+        15.0, gt=0, description="After how much silence an event stream sends a comment, in seconds."
+    )
     share_approval: bool = Field(False, description="Whether an operator must approve before a clip is shared.")
     disclosure_keys_file: str = Field(
         "", description="Public keys of reporters of leaks; empty means `disclosure-keys.json` in the data directory."

@@ -102,7 +102,8 @@ class AppliedItem(Item):
 
 class PreviewAnswer(BaseModel):
     """Exact counts at the moment of asking. `children` of the tokens were minted by others of them, or go with a token
-    that is named; `links` are share links that play; `bystanders` are accepted tokens that stay so."""
+    that is named; `links` are share links that play, `streams` event streams that are open in any gateway;
+    `bystanders` are accepted tokens that stay so."""
 
     tokens: int
     children: int
@@ -110,6 +111,7 @@ class PreviewAnswer(BaseModel):
     links: int
     webhook_endpoints: int
     pending_deliveries: int
+    streams: int
     bystanders: int
     items: list[Item]
 
@@ -189,6 +191,32 @@ class SignalsSince(BaseModel):
     dropped: int
 
 
+class StreamsSince(BaseModel):
+    """Event streams that were open in the revocation's transaction, those that have ended with it since, and the
+    events that were sent after the acknowledgement; `last_at` is when the last of them ended."""
+
+    open: int
+    ended: int
+    events_after: int
+    last_at: float | None
+
+
+class TimeToDead(BaseModel):
+    """One surface at one gateway. `seconds` lie between the acknowledgement and the beginning of the last request that
+    was accepted: 0 where none began later, null where none was ever accepted. `late_accepts` are the requests that
+    began later and were accepted; refusals and bytes are counted from the revocation on."""
+
+    surface: str
+    replica: str
+    accepted: int
+    last_accepted_at: float | None
+    seconds: float | None
+    late_accepts: int
+    refusals: int
+    first_refusal_at: float | None
+    bytes_after: int
+
+
 class SurfaceEffect(BaseModel):
     """One surface: how many of it ended, null where nothing is counted, and what makes it end."""
 
@@ -204,6 +232,7 @@ class Effect(BaseModel):
     jobs_stopped: JobCounts
     jobs_spared: SparedNow
     transfers: TransfersSince
+    streams: StreamsSince
     deliveries_stopped: int
     webhook_endpoints: int
     children: int
@@ -211,7 +240,9 @@ class Effect(BaseModel):
     bystanders: int
     bystanders_touched: int
     signals: SignalsSince
+    late_accepts: int
     surfaces: list[SurfaceEffect]
+    time_to_dead: list[TimeToDead]
     refused: list[Refused]
 
     @classmethod
@@ -222,6 +253,7 @@ class Effect(BaseModel):
             jobs_stopped=JobCounts(queued=revocation.jobs_queued, running=revocation.jobs_running),
             jobs_spared=SparedNow(**vars(report.spared)),
             transfers=TransfersSince(**vars(report.transfers)),
+            streams=StreamsSince(open=taken.streams, **vars(report.streams)),
             deliveries_stopped=taken.deliveries,
             webhook_endpoints=taken.endpoints,
             children=taken.children,
@@ -229,7 +261,9 @@ class Effect(BaseModel):
             bystanders=taken.bystanders,
             bystanders_touched=taken.touched,
             signals=SignalsSince(**vars(report.signals)),
+            late_accepts=sum(one.late_accepts for one in report.time_to_dead),
             surfaces=[SurfaceEffect(**vars(one)) for one in report.surfaces],
+            time_to_dead=[TimeToDead(**vars(one)) for one in report.time_to_dead],
             refused=[Refused(**vars(one)) for one in report.refusals],
         )
 
@@ -257,6 +291,7 @@ async def preview(body: PreviewRevocation, ctx: Ctx, actor: Admin) -> PreviewAns
         links=found.hanging.links,
         webhook_endpoints=found.hanging.endpoints,
         pending_deliveries=found.hanging.deliveries,
+        streams=found.hanging.streams,
         bystanders=found.bystanders,
         items=[Item(accessor=one.accessor, principal=one.principal, cohort=one.cohort) for one in found.tokens],
     )

@@ -123,9 +123,47 @@ async def poll(
 
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
         token, job = tokens.by_hash(tx, secret_hash), jobs.get(tx, id)
-        if token is None or job is None or job.accessor != token.accessor:
+        # A token that is refused costs what an unknown one does.
+        if token is None or job is None or job.accessor != token.accessor or not token.accepted(now):
             return token, None
         return token, _standing(tx, line, job, now)
+
+    return await store.read(work)
+
+
+async def look(
+    store: Store, line: Line, token: Token, id: str, *, since: int, now: float
+) -> tuple[int, Standing] | None:
+    """How the token's own job stands, and the newest event of the list; None where nothing at all has happened since
+    the event `since`. The token is judged in the same snapshot.
+
+    Raises InvalidCredentials, or NotFound for a job that was deleted.
+    """
+
+    def work(tx: Connection) -> tuple[int, Standing] | None:
+        newest = events.last_seq(tx)
+        if newest <= since:
+            return None
+        if not defects.on(tx, Defect.STREAM_UNCHECKED):
+            token_service.ensure_still_good(tx, token, token_service.READ, now)
+        return newest, _standing(tx, line, own(tx, token, id), now)
+
+    return await store.read(work)
+
+
+async def follow_from(store: Store, token: Token, id: str, last: int | None) -> int | None:
+    """The event after which to follow the token's own job, for somebody who was told everything up to the event
+    `last`; None where that included the job's end. Raises NotFound.
+
+    A number that the list has not reached yet is of another list, and counts as none.
+    """
+
+    def work(tx: Connection) -> int | None:
+        job = own(tx, token, id)
+        if last is None or last > events.last_seq(tx):
+            return 0
+        end = events.end_of_job(tx, id) if job.ended else None
+        return None if end is not None and end <= last else last
 
     return await store.read(work)
 

@@ -2,7 +2,7 @@
 
 Applying is one transaction over tokens, jobs and the event list. When it has committed, no later request passes the
 bearer check. Unless `InFlight` says otherwise, no queued job of those tokens exists then, a worker that still renders
-one can no longer finish it, and open transfers end within the next look at their tokens.
+one can no longer finish it, and open transfers and streams end within the next look at their tokens.
 
 Whatever the tokens minted goes with them. The row of each is read again before the transaction ends, so that the answer
 says what is there and not what was asked for.
@@ -10,13 +10,14 @@ says what is there and not what was asked for.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from gateway.clock import Clock
-from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
+from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound, StoreUnavailable
 from gateway.events import EventKind
 from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
@@ -27,6 +28,8 @@ from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
 from gateway.store.taking import Hanging
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
+
+log = logging.getLogger("leakdrill.gateway")
 
 STOPPED = "Access was revoked before this video was finished."
 UNSENT = "Access was revoked before this was delivered."
@@ -172,6 +175,7 @@ async def apply(
             deliveries=webhooks,
             bystanders=left,
             touched=others - left,
+            streams=hanging.streams,
         )
         revocation = Revocation(
             id=id,
@@ -179,7 +183,9 @@ async def apply(
             reason=reason,
             actor=actor,
             requested_at=requested_at,
-            acknowledged_at=clock.now(),
+            recorded_at=(recorded := clock.now()),
+            acknowledged_at=recorded,
+            last_event=events.last_seq(tx),
             tokens=changed,
             jobs_queued=queued,
             jobs_running=running,
@@ -192,10 +198,22 @@ async def apply(
         _record(tx, revocation, signals=_tell(tx, revocation, selector.which(key) if disclosure else None))
         return revocation
 
-    revocation = await store.write(work)
+    return await _acknowledged(store, await store.write(work), clock)
+
+
+async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:
+    """Tells other gateways, where they must be told, and notes a moment behind the commit: what begins after it meets
+    the revocation, and what was accepted before the commit began before it. The revocation stands even where this
+    cannot be noted."""
     if store.sight is not None:
         await store.sight.after_revocation(store, tuple(item.accessor for item in revocation.items))
-    return revocation
+    at = clock.now()
+    try:
+        await store.write(lambda tx: revocations.acknowledge(tx, revocation.id, at), brief=True)
+    except StoreUnavailable as exc:
+        log.warning("action=acknowledgement_unwritten revocation=%s reason=%s", revocation.id, exc)
+        return revocation
+    return replace(revocation, acknowledged_at=at)
 
 
 async def show(store: Store, id: str) -> Revocation:
@@ -260,7 +278,7 @@ def _tell(tx: Connection, revocation: Revocation, disclosed: TokenFilter | None)
 
 def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
-    at = revocation.acknowledged_at
+    at = revocation.recorded_at
     events.append(
         tx,
         EventKind.REVOCATION_APPLIED,

@@ -10,6 +10,9 @@ from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash
 from gateway.store import exercise
 from gateway.store.protocol import Connection, Row
 
+#: What is told of a token after its end; an index holds these, and is used where the condition is spelled like this.
+AFTERWARDS = "kind IN ('request.refused', 'transfer.cut', 'transfer.finished', 'stream.ended')"
+
 
 def append(
     tx: Connection,
@@ -76,12 +79,22 @@ def first_of_token(tx: Connection, accessor: str) -> Event | None:
 def first_misuse(tx: Connection, accessor: str, since: float) -> float | None:
     """When the first request was refused because the token is revoked, Unix seconds; None for never."""
     row = tx.fetch_one(
-        "SELECT min(at) AS at FROM events WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') "
+        f"SELECT min(at) AS at FROM events WHERE {AFTERWARDS} "
         "AND kind = 'request.refused' AND accessor = :accessor AND at >= :since "
         "AND json_extract(data, '$.reason') = 'revoked'",
         {"accessor": accessor, "since": since},
     )
     return row["at"] if row else None
+
+
+def end_of_job(tx: Connection, job: str) -> int | None:
+    """The number of the event that tells how the job ended; None where there is none."""
+    row = tx.fetch_one(
+        "SELECT max(seq) AS seq FROM events "
+        "WHERE kind IN ('job.completed', 'job.failed', 'job.cancelled') AND job = :job",
+        {"job": job},
+    )
+    return row["seq"] if row else None
 
 
 def last_seq(tx: Connection) -> int:

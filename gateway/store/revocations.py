@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from gateway.store.events import AFTERWARDS
 from gateway.store.protocol import Connection, Row
 
 
@@ -47,19 +48,26 @@ class Taken:
     deliveries: int
     bystanders: int
     touched: int
+    streams: int = 0
 
 
 @dataclass(frozen=True)
 class Revocation:
     """One revocation. Times are Unix seconds; `tokens` counts the tokens that it changed, `jobs_queued` and
-    `jobs_running` those that it stopped. `txn` names the cause that its security events share with others."""
+    `jobs_running` those that it stopped. `txn` names the cause that its security events share with others.
+
+    `recorded_at` lies inside its transaction, `acknowledged_at` behind the commit, where it is known; `last_event` is
+    the newest event before it.
+    """
 
     id: str
     selector: dict[str, object]
     reason: str
     actor: str
     requested_at: float
+    recorded_at: float
     acknowledged_at: float
+    last_event: int
     tokens: int
     jobs_queued: int
     jobs_running: int
@@ -92,6 +100,16 @@ class Transfers:
 
 
 @dataclass(frozen=True)
+class EndedStreams:
+    """Streams that were open when their token was revoked. `events_after` were sent after the acknowledgement;
+    `last_at` is when the last of them ended."""
+
+    ended: int
+    events_after: int
+    last_at: float | None
+
+
+@dataclass(frozen=True)
 class Refusals:
     """Requests with the revoked tokens that were refused at one surface."""
 
@@ -108,16 +126,28 @@ _TAKEN_TOKENS = (
 
 
 def insert(tx: Connection, revocation: Revocation) -> None:
-    """Adds the row."""
+    """Adds the row; `acknowledge` follows once it is committed."""
     fields = asdict(revocation)
     for name in ("selector", "in_flight", "taken", "items"):
         fields[name] = json.dumps(fields[name])
     tx.execute(
-        "INSERT INTO revocations (id, selector, reason, actor, requested_at, acknowledged_at, tokens, jobs_queued, "
-        "jobs_running, in_flight, txn, taken, items) VALUES (:id, :selector, :reason, :actor, :requested_at, "
-        ":acknowledged_at, :tokens, :jobs_queued, :jobs_running, :in_flight, :txn, :taken, :items)",
+        "INSERT INTO revocations (id, selector, reason, actor, requested_at, recorded_at, last_event, tokens, "
+        "jobs_queued, jobs_running, in_flight, txn, taken, items) VALUES (:id, :selector, :reason, :actor, "
+        ":requested_at, :recorded_at, :last_event, :tokens, :jobs_queued, :jobs_running, :in_flight, :txn, :taken, "
+        ":items)",
         fields,
     )
+
+
+def acknowledge(tx: Connection, id: str, at: float) -> None:
+    """Notes from when on nobody could miss it."""
+    tx.execute("UPDATE revocations SET acknowledged_at = :at WHERE id = :id", {"id": id, "at": at})
+
+
+def acknowledged_at(tx: Connection, id: str) -> float | None:
+    """When a revocation was in force for everybody; None where that was not noted."""
+    row = tx.fetch_one("SELECT acknowledged_at FROM revocations WHERE id = :id", {"id": id})
+    return row["acknowledged_at"] if row else None
 
 
 def get(tx: Connection, id: str) -> Revocation | None:
@@ -128,7 +158,7 @@ def get(tx: Connection, id: str) -> Revocation | None:
 
 def newest(tx: Connection, limit: int) -> list[Revocation]:
     """The latest revocations, newest first."""
-    rows = tx.fetch_all("SELECT * FROM revocations ORDER BY acknowledged_at DESC LIMIT :limit", {"limit": limit})
+    rows = tx.fetch_all("SELECT * FROM revocations ORDER BY recorded_at DESC LIMIT :limit", {"limit": limit})
     return [_revocation(row) for row in rows]
 
 
@@ -151,23 +181,32 @@ def transfers(tx: Connection, revocation: Revocation) -> Transfers:
         "SELECT count(*) FILTER (WHERE kind = 'transfer.cut') AS cut, "
         "count(*) FILTER (WHERE kind = 'transfer.finished') AS finished, "
         "sum(json_extract(data, '$.bytes_after')) AS bytes_after, max(at) AS last_at FROM events "
-        "WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') AND kind <> 'request.refused' "
-        f"AND at >= :since AND {_TAKEN_TOKENS}",
-        {"id": revocation.id, "since": revocation.acknowledged_at},
+        f"WHERE {AFTERWARDS} AND kind IN ('transfer.cut', 'transfer.finished') "
+        f"AND seq > :since AND {_TAKEN_TOKENS}",
+        {"id": revocation.id, "since": revocation.last_event},
     )
     if row is None:
         return Transfers(0, 0, 0, None)
     return Transfers(row["cut"], row["finished"], row["bytes_after"] or 0, row["last_at"])
 
 
+def streams(tx: Connection, revocation: Revocation) -> EndedStreams:
+    """What became of the streams that were open, as far as they have ended."""
+    row = tx.fetch_one(
+        "SELECT count(*) AS n, sum(json_extract(data, '$.events_after')) AS events_after, max(at) AS last_at "
+        f"FROM events WHERE {AFTERWARDS} AND kind = 'stream.ended' AND seq > :since AND {_TAKEN_TOKENS}",
+        {"id": revocation.id, "since": revocation.last_event},
+    )
+    return EndedStreams(row["n"], row["events_after"] or 0, row["last_at"]) if row else EndedStreams(0, 0, None)
+
+
 def refusals(tx: Connection, revocation: Revocation) -> list[Refusals]:
     """Refused requests since, by surface, the most frequent first."""
     rows = tx.fetch_all(
         "SELECT json_extract(data, '$.surface') AS surface, count(*) AS n, min(at) AS first_at, max(at) AS last_at "
-        "FROM events WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') "
-        f"AND kind = 'request.refused' AND at >= :since AND {_TAKEN_TOKENS} "
+        f"FROM events WHERE {AFTERWARDS} AND kind = 'request.refused' AND seq > :since AND {_TAKEN_TOKENS} "
         "GROUP BY surface ORDER BY n DESC, surface",
-        {"id": revocation.id, "since": revocation.acknowledged_at},
+        {"id": revocation.id, "since": revocation.last_event},
     )
     return [Refusals(row["surface"], row["n"], row["first_at"], row["last_at"]) for row in rows]
 
@@ -179,6 +218,7 @@ def delete_all(tx: Connection) -> int:
 
 def _revocation(row: Row) -> Revocation:
     fields = dict(row)
+    fields["acknowledged_at"] = row["recorded_at"] if row["acknowledged_at"] is None else row["acknowledged_at"]
     fields["selector"] = json.loads(row["selector"])
     fields["in_flight"] = InFlight(**json.loads(row["in_flight"]))
     fields["taken"] = Taken(**json.loads(row["taken"]))

@@ -33,6 +33,27 @@ CREATE INDEX tokens_principal ON tokens (principal);
 CREATE INDEX tokens_revocation ON tokens (revocation);
 CREATE INDEX tokens_fingerprint ON tokens (fingerprint);
 CREATE INDEX tokens_parent ON tokens (parent) WHERE parent IS NOT NULL;
+-- Nothing leads back from revoked, whoever writes.
+CREATE TRIGGER tokens_stay_revoked BEFORE UPDATE OF state ON tokens
+    WHEN old.state = 'revoked' AND new.state <> 'revoked'
+    BEGIN SELECT RAISE(ABORT, 'a revoked token stays revoked'); END;
+
+CREATE TABLE token_uses (
+    accessor         TEXT NOT NULL,
+    surface          TEXT NOT NULL,
+    replica          TEXT NOT NULL,
+    accepted         INTEGER NOT NULL,
+    late             INTEGER NOT NULL,
+    last_accepted_at REAL NOT NULL,
+    PRIMARY KEY (accessor, surface, replica)
+) WITHOUT ROWID;
+
+CREATE TABLE open_streams (
+    id       TEXT PRIMARY KEY,
+    accessor TEXT NOT NULL,
+    replica  TEXT NOT NULL,
+    seen_at  REAL NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE jobs (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -79,7 +100,9 @@ CREATE TABLE revocations (
     reason          TEXT NOT NULL,
     actor           TEXT NOT NULL,
     requested_at    REAL NOT NULL,
-    acknowledged_at REAL NOT NULL,
+    recorded_at     REAL NOT NULL,
+    acknowledged_at REAL,
+    last_event      INTEGER NOT NULL,
     tokens          INTEGER NOT NULL,
     jobs_queued     INTEGER NOT NULL,
     jobs_running    INTEGER NOT NULL,
@@ -102,7 +125,8 @@ CREATE TABLE events (
     hash      TEXT NOT NULL
 );
 CREATE INDEX events_afterwards ON events (accessor, seq)
-    WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished');
+    WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished', 'stream.ended');
+CREATE INDEX events_ends ON events (job, seq) WHERE kind IN ('job.completed', 'job.failed', 'job.cancelled');
 
 CREATE TABLE workers (
     name         TEXT PRIMARY KEY,

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 
 from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
+from gateway.store.streams import SILENT_SECONDS
 from gateway.store.tokens import TokenFilter
 
 
 @dataclass(frozen=True)
 class Hanging:
     """What hangs on some tokens: jobs that wait and that are rendered, share links that play, webhook endpoints,
-    deliveries that wait."""
+    deliveries that wait, event streams that are open in any gateway."""
 
     queued: int
     running: int
     links: int
     endpoints: int
     deliveries: int
+    streams: int
 
 
 def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
@@ -33,12 +35,13 @@ def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
         "(SELECT count(*) FROM jobs WHERE share <> 'private' AND share = 'approved' AND deleted_at IS NULL "
         "AND expires_at > :now AND accessor IN owners) AS links, "
         "(SELECT count(*) FROM webhook_endpoints WHERE accessor IN owners) AS endpoints, "
-        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND accessor IN owners) AS deliveries",
-        {**which.params(), "now": now},
+        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND accessor IN owners) AS deliveries, "
+        "(SELECT count(*) FROM open_streams WHERE seen_at >= :alive AND accessor IN owners) AS streams",
+        {**which.params(), "now": now, "alive": now - SILENT_SECONDS},
     )
     if row is None:
         raise LookupError("a row of counts is missing")
-    return Hanging(row["queued"], row["running"], row["links"], row["endpoints"], row["deliveries"])
+    return Hanging(**dict(row))
 
 
 def stop_jobs(

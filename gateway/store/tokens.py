@@ -208,7 +208,8 @@ def _seen(tx: Connection, row: Row | None, reading: Reading) -> Token | None:
     if row is None:
         return None
     token = token_of(row)
-    if token.parent is None or defects.on(tx, Defect.CHILD_SURVIVES):
+    # What is revoked is judged by its own row, so that refusing it takes what refusing an unknown one does.
+    if token.parent is None or token.state is TokenState.REVOKED or defects.on(tx, Defect.CHILD_SURVIVES):
         return token
     return _as_above(tx, token, token.parent, reading)
 

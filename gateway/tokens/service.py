@@ -94,6 +94,11 @@ def hash_of(key: bytes, bearer: str | None) -> bytes:
     return secrets_format.keyed_hash(key, bearer)
 
 
+def refusal() -> InvalidCredentials:
+    """What a bearer is told that is not accepted any more."""
+    return InvalidCredentials(REFUSAL)
+
+
 async def by_hash(store: Store, secret_hash: bytes) -> Token | None:
     """The bearer's row as it is now."""
     return await store.read(lambda tx: tokens.by_hash(tx, secret_hash), snapshot=False)
@@ -145,27 +150,34 @@ async def show(store: Store, accessor: str) -> Token:
 
 
 async def change_state(store: Store, accessor: str, to: TokenState, *, now: float, actor: str) -> Token:
-    """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move. Moving to where it is does
-    nothing. What it minted is refused and comes back with it; those rows stay as they are."""
+    """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move, which is an event too. Moving to
+    where it is does nothing. What it minted is refused and comes back with it; those rows stay as they are."""
 
-    def work(tx: Connection) -> Token | None:
+    def work(tx: Connection) -> Token | Conflict | None:
         token = tokens.own_row(tx, accessor)
         if token is None or token.state is to:
             return token
-        allowed = LADDER[token.state]
-        if to not in allowed:
-            ways = " or ".join(sorted(allowed)) or "nothing: revoked is final, issue a new token"
-            raise Conflict(f"A {token.state} token cannot become {to}; it can become {ways}.", param="state")
-        tokens.set_state(tx, accessor, to, at=now)
+        legal = to in LADDER[token.state]
+        kind = EventKind.TOKEN_STATE_CHANGED if legal else EventKind.TOKEN_MOVE_REFUSED
         data = {"from": str(token.state), "to": str(to)}
-        events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=now, actor=actor, accessor=accessor, data=data)
+        events.append(tx, kind, at=now, actor=actor, accessor=accessor, data=data)
+        if not legal:
+            return _illegal(token.state, to)
+        tokens.set_state(tx, accessor, to, at=now)
         outbox.state_changed(tx, accessor, token.state, to, Cause(outbox.new_txn(), now, actor, ""))
         return replace(token, state=to)
 
-    token = await store.write(work)
-    if token is None:
+    outcome = await store.write(work)
+    if outcome is None:
         raise NotFound(f"There is no token {accessor!r}.", param="accessor", code="token_not_found")
-    return token
+    if isinstance(outcome, Conflict):
+        raise outcome
+    return outcome
+
+
+def _illegal(state: TokenState, to: TokenState) -> Conflict:
+    ways = " or ".join(sorted(LADDER[state])) or "nothing: revoked is final, issue a new token"
+    return Conflict(f"A {state} token cannot become {to}; it can become {ways}.", param="state")
 
 
 async def introspect(store: Store, key: bytes, secret: str, *, now: float) -> Token | None:
@@ -177,9 +189,12 @@ async def introspect(store: Store, key: bytes, secret: str, *, now: float) -> To
     return token if token is not None and token.accepted(now) else None
 
 
-async def record_refusal(store: Store, *, accessor: str, surface: str, reason: str, now: float) -> None:
-    """Refused use of a known token is evidence of continued abuse: it goes to the event list."""
-    data = {"surface": surface, "reason": reason}
+async def record_refusal(
+    store: Store, *, accessor: str, surface: str, use: str, replica: str, reason: str, now: float
+) -> None:
+    """Refused use of a known token is evidence of continued abuse: it goes to the event list. `surface` is the route,
+    `use` the surface as the effect report names it."""
+    data = {"surface": surface, "use": use, "replica": replica, "reason": reason}
     await store.write(
         lambda tx: events.append(tx, EventKind.REQUEST_REFUSED, at=now, actor="bearer", accessor=accessor, data=data)
     )

@@ -28,6 +28,7 @@ from gateway.errors import (
 from gateway.limits import repeats
 from gateway.tokens import service
 from gateway.web.context import ACCESSOR, context_of
+from gateway.web.surfaces import surface_of
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -63,8 +64,15 @@ async def _note_refusal(request: Request, error: APIError, now: float) -> None:
     accessor = request.scope.get(ACCESSOR)
     if isinstance(error, (InvalidCredentials, InsufficientScope)) and error.accessor is not None:
         accessor = error.accessor
-        surface = _surface(request)
-        await service.record_refusal(ctx.store, accessor=accessor, surface=surface, reason=error.reason, now=now)
+        await service.record_refusal(
+            ctx.store,
+            accessor=accessor,
+            surface=_surface(request),
+            use=surface_of(request.scope),
+            replica=ctx.settings.replica,
+            reason=error.reason,
+            now=now,
+        )
     if error.error_code == "link_expired":
         accessor = await owner_of(ctx.store, request.path_params["video_id"])
     if accessor is not None:

@@ -10,6 +10,7 @@ from gateway.errors import InvalidCredentials
 from gateway.faults.defects import Defect
 from gateway.tokens import Token, service
 from gateway.web.context import ACCESSOR, Context, context_of
+from gateway.web.surfaces import surface_of
 
 
 def bearer_of(request: Request) -> str | None:
@@ -24,13 +25,14 @@ def secret_hash(ctx: Context, request: Request) -> bytes:
 
 
 def judged(ctx: Context, token: Token | None, scope: str, request: Request, now: float) -> Token:
-    """The token, once it is good for `scope` at `now`; every request that carries a bearer passes here.
+    """The token, once it is good for `scope` at `now`, a moment before it was read; every request that carries a
+    bearer passes here.
 
     Raises InvalidCredentials, with one public text for every reason, InsufficientScope, or RateLimitExceeded.
     """
     token = service.ensure_accepted(token, now)
     service.ensure_scope(token, scope)
-    ctx.usage.note(token.accessor, now)
+    ctx.usage.note(token.accessor, surface_of(request.scope), now)
     request.scope[ACCESSOR] = token.accessor
     ctx.clients.arrived(token, request.scope, now)
     ctx.limits.admit(token, request.scope, now)
@@ -58,9 +60,10 @@ async def strike_link(accessor: str, request: Request) -> bool:
 
 async def _good_for(scope: str, request: Request) -> Token:
     ctx = context_of(request)
-    found = await service.by_hash(ctx.store, secret_hash(ctx, request))
     now = ctx.clock.now()
+    found = await service.by_hash(ctx.store, secret_hash(ctx, request))
     if found is not None and request.url.path.endswith("/content") and ctx.sight.makes(Defect.LEGACY_PATH_UNCHECKED):
+        ctx.usage.note(found.accessor, surface_of(request.scope), now)
         return found
     token = judged(ctx, found, scope, request, now)
     await strike(ctx, token, scope, request, now)

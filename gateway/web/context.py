@@ -15,6 +15,7 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.notices import Intake
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
 from gateway.signals.keys import Signer
@@ -41,6 +42,7 @@ class Context:
     clients: ClientBook
     inputs: Inputs
     transfers: Transfers
+    streams: Streams
     intake: Intake
     sight: Sight
     signer: Signer

@@ -17,6 +17,7 @@ from gateway.store.defects import Defect
 from gateway.store.deliveries import OUTBOX, Delivery, DeliveryState
 from gateway.store.tokens import Token
 from gateway.store.webhooks import Endpoint
+from gateway.tokens.usage import DELIVERY, UsageBook
 from gateway.webhooks.sending import Sender
 
 ACTOR = "gateway"
@@ -26,14 +27,18 @@ INTERRUPTED = "The gateway was ended during the last attempt."
 
 
 class Deliverer:
-    """Takes due deliveries and sends them. `run` it for ever; after cancelling that, close its `flights`."""
+    """Takes due deliveries and sends them, and notes in `usage` what it sends for whom. `run` it for ever; after
+    cancelling that, close its `flights`."""
 
-    def __init__(self, store: Store, clock: Clock, sender: Sender, policy: Policy) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, sender: Sender, policy: Policy, usage: UsageBook | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._sender = sender
         self._policy = policy
         self.flights = Flights(policy, "webhook")
+        self._usage = usage
 
     async def run(self, every: float) -> None:
         """Looks for due deliveries each `every` seconds, and whenever one of ours has made room."""
@@ -88,6 +93,8 @@ class Deliverer:
             await self._store.write(lambda tx: _end(tx, delivery, DeliveryState.STOPPED, None, NOT_ACCEPTED, now))
         if not (pending and accepted):
             raise Stopped(delivery.id)
+        if self._usage is not None:
+            self._usage.note_behind(delivery.accessor, DELIVERY, now)
 
     async def _settle(self, delivery: Delivery, status: int | None, error: str | None, asked: float | None) -> None:
         now = self._clock.now()

@@ -266,9 +266,9 @@ async def link_outlives(world: World, defect: Defect | None) -> bool:
 async def stream_unchecked(world: World, defect: Defect | None) -> bool:
     await world.err(defect)
     issued = await world.r1.issue()
-    transfer = world.r1.context.transfers.begin(issued["accessor"], "video_1", "GET", lambda: True)
+    transfer = world.r1.context.transfers.begin(issued["accessor"], "video_1", "GET", "download", lambda: True)
     await revoke(world.r1, principal="tester-001")
-    await world.r1.context.transfers._look()
+    await world.r1.context.transfers._watch._look()
     await world.r1.context.transfers.end(transfer, whole=not transfer.cut)
     return not transfer.cut
 
