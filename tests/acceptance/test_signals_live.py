@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.supervisor import free_port
@@ -186,3 +187,24 @@ def test_a_killed_gateway_delivers_exactly_what_it_owed_after_its_restart(tmp_pa
     bodies = [call.body for call in receiver.calls]
     assert len(bodies) - len(set(bodies)) == 1
     assert {row["state"] for row in log} == {"delivered"}
+
+
+def test_three_replicas_send_each_event_once_and_under_one_issuer(tmp_path: Path) -> None:
+    with (
+        accepting() as receiver,
+        live_gateway(tmp_path / "data", workers=0, replicas=3, **SETTINGS) as live,
+        sink_for(live, receiver.port) as made,
+    ):
+        revocations = []
+        for number in range(9):
+            accessor = live.issue(f"tester-{number}")["accessor"]
+            body = {"selector": {"accessor": accessor}, "reason": "drill"}
+            headers = {"Authorization": f"Bearer {live.supervisor.admin_token}"}
+            url = f"{live.urls[number % 3]}/control/revocations"
+            revocations.append(httpx.post(url, json=body, headers=headers, trust_env=False).raise_for_status().json())
+        eventually(lambda: all(counts(live, one)["sent"] == 2 for one in revocations))
+        keys = {httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).text for url in live.urls}
+    claims = [opened(call)[1] for call in receiver.calls]
+    assert (len(claims), len({one["jti"] for one in claims})) == (18, 18)
+    assert {one["iss"] for one in claims} == {made["issuer"]}
+    assert len(keys) == 1
