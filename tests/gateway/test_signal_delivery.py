@@ -116,6 +116,16 @@ def test_what_an_answer_means(reply: Reply | str, err: str | None, error: str | 
     assert (verdict.err, verdict.error, verdict.final) == (err, error, final)
 
 
+def test_a_header_that_a_sink_repeats_is_not_kept_even_in_part() -> None:
+    body = json.dumps({"err": "hush_hush", "description": "x" * 195 + "hush_hush"}).encode()
+    sink = Sink(
+        "sink_1", "https://a.test/", "https://a.test", "b", "Bearer hush_hush", SinkStatus.ENABLED, START, START
+    )
+    verdict = judged(Reply(400, None, body), sink, START)
+    assert verdict.err is None
+    assert "hu" not in (verdict.error or "")
+
+
 async def test_a_sink_may_ask_for_more_time(desk: Desk) -> None:
     with receiving() as receiver:
         receiver.answer = lambda path, before: (503, {"Retry-After": "100"})
