@@ -13,11 +13,13 @@ from gateway import __version__
 from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
+from gateway.control import credits as control_credits
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
+from gateway.control import restorations as control_restorations
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
 from gateway.control import sinks as control_sinks
@@ -40,6 +42,7 @@ from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
 from gateway.outbound import Policy
+from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.revocations.watch import Watch
@@ -98,7 +101,9 @@ ROUTERS = (
     control_state.public,
     control_state.router,
     control_tokens.router,
+    control_credits.router,
     control_revocations.router,
+    control_restorations.router,
     control_mint.router,
     control_clients.router,
     control_profile.router,
@@ -152,6 +157,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(ctx.usage.run(store)),
         asyncio.create_task(ctx.clients.run(store)),
         asyncio.create_task(ctx.streams.run()),
+        asyncio.create_task(ctx.ramps.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
@@ -196,6 +202,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         intake,
         sight,
         signer,
+        Ramps(store, clock, settings.queue_limit),
     )
     deliverers = _deliverers(context)
     if settings.profiles_dir:

@@ -258,7 +258,7 @@ class StreamsExceeded(APIError):
 
 
 class InsufficientQuota(APIError):
-    """A seeded failure: the key's quota is used up, and trying again does not help."""
+    """The key's credits do not suffice, or a seeded failure says so; trying again does not help."""
 
     status = 429
     type = "insufficient_quota"

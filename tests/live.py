@@ -77,8 +77,7 @@ class Live:
 
     def start_gateway(self) -> None:
         """Starts the one that was killed again."""
-        gateway = self.supervisor.children[0]
-        gateway.process = self.supervisor._popen(gateway.command, gateway.log, gateway.environment)
+        self.supervisor.start_again(self.supervisor.children[0])
 
     def encoders(self) -> list[int]:
         """Process ids of running encoders that a worker of this gateway started."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from gateway.revocations import InFlight, Revocation, effect, service
+from gateway.revocations import InFlight, Revocation, SparedJobs, effect, service
 from gateway.revocations.effect import EffectReport
 from gateway.revocations.service import Selector
 from gateway.web.auth import Admin
@@ -102,12 +102,13 @@ class AppliedItem(Item):
 
 class PreviewAnswer(BaseModel):
     """Exact counts at the moment of asking. `children` of the tokens were minted by others of them, or go with a token
-    that is named; `links` are share links that play, `streams` event streams that are open in any gateway;
-    `bystanders` are accepted tokens that stay so."""
+    that is named; `credits_released` are held for the jobs; `links` are share links that play, `streams` event streams
+    that are open in any gateway; `bystanders` are accepted tokens that stay so."""
 
     tokens: int
     children: int
     jobs: JobCounts
+    credits_released: int
     links: int
     webhook_endpoints: int
     pending_deliveries: int
@@ -117,8 +118,8 @@ class PreviewAnswer(BaseModel):
 
 
 class RevocationAnswer(BaseModel):
-    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on; `txn` is on its security
-    events."""
+    """A revocation that has happened. `jobs` are those it stopped, for which `credits_released` were given back, `kept`
+    those it let go on; `txn` is on its security events."""
 
     id: str
     txn: str
@@ -130,6 +131,7 @@ class RevocationAnswer(BaseModel):
     tokens: int
     jobs: JobCounts
     kept: JobCounts
+    credits_released: int
     children: int
     in_flight: InFlightBody
     items: list[AppliedItem]
@@ -148,6 +150,7 @@ class RevocationAnswer(BaseModel):
             tokens=revocation.tokens,
             jobs=JobCounts(queued=revocation.jobs_queued, running=revocation.jobs_running),
             kept=JobCounts(queued=revocation.taken.kept, running=revocation.taken.going_on),
+            credits_released=revocation.taken.credits,
             children=revocation.taken.children,
             in_flight=InFlightBody(**vars(revocation.in_flight)),
             items=[AppliedItem.model_validate(vars(item)) for item in revocation.items],
@@ -170,6 +173,11 @@ class SparedNow(BaseModel):
     running: int
     stored: int
     withheld: int
+
+    @classmethod
+    def of(cls, spared: SparedJobs) -> SparedNow:
+        """As the rows say."""
+        return cls(waiting=spared.waiting, running=spared.running, stored=spared.stored, withheld=spared.withheld)
 
 
 class TransfersSince(BaseModel):
@@ -226,11 +234,13 @@ class SurfaceEffect(BaseModel):
 
 
 class Effect(BaseModel):
-    """What the revocation did and what happened since. `links` were share links that played, `bystanders_touched` are
+    """What the revocation did and what happened since. `credits_released` were given back at once, or when a job that
+    was spared ended without a clip. `links` were share links that played, `bystanders_touched` are
     accepted tokens outside the selection that no longer are."""
 
     jobs_stopped: JobCounts
     jobs_spared: SparedNow
+    credits_released: int
     transfers: TransfersSince
     streams: StreamsSince
     deliveries_stopped: int
@@ -251,7 +261,8 @@ class Effect(BaseModel):
         revocation, taken = report.revocation, report.revocation.taken
         return cls(
             jobs_stopped=JobCounts(queued=revocation.jobs_queued, running=revocation.jobs_running),
-            jobs_spared=SparedNow(**vars(report.spared)),
+            jobs_spared=SparedNow.of(report.spared),
+            credits_released=taken.credits + report.spared.credits,
             transfers=TransfersSince(**vars(report.transfers)),
             streams=StreamsSince(open=taken.streams, **vars(report.streams)),
             deliveries_stopped=taken.deliveries,
@@ -288,6 +299,7 @@ async def preview(body: PreviewRevocation, ctx: Ctx, actor: Admin) -> PreviewAns
         tokens=len(found.tokens),
         children=found.children,
         jobs=JobCounts(queued=found.hanging.queued, running=found.hanging.running),
+        credits_released=found.hanging.credits,
         links=found.hanging.links,
         webhook_endpoints=found.hanging.endpoints,
         pending_deliveries=found.hanging.deliveries,

@@ -12,6 +12,7 @@ from gateway.store import (
     Connection,
     Store,
     characters,
+    credits,
     deliveries,
     disclosures,
     events,
@@ -21,6 +22,7 @@ from gateway.store import (
     idempotency,
     jobs,
     replicas,
+    restorations,
     revocations,
     signals,
     sinks,
@@ -103,7 +105,9 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         sinks.delete_all(tx)
         streams.delete_all(tx)
         uses.delete_all(tx)
+        restorations.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
+        credits.delete_all(tx)
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)
         exercise.set_clock(tx, None)

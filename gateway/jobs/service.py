@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gateway.errors import NotFound, QueuedJobsExceeded, QueueFull
 from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
-from gateway.limits import Tier, repeats
+from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
 from gateway.store import Connection, Store, defects, events, jobs, taking, tokens, turns
 from gateway.store.defects import Defect
@@ -63,12 +63,12 @@ async def submit(
 
     `id` is given where files lie ready under it, `fate` where the job is bound to meet a failure of that name. `tier`
     bounds how many of the token's jobs wait, and says when they are served. Where `attempt` was made before, the answer
-    is its job.
+    is its job. A metered token's credits are held for it; raises InsufficientQuota where there are too few.
     """
     id = id or new_id()
 
     def work(tx: Connection) -> Standing:
-        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
+        current = token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         before = _made_before(tx, line, token, attempt, now) if attempt is not None else None
         if before is not None:
             return before
@@ -81,7 +81,9 @@ async def submit(
             taking.spare_late(tx, job)
         if attempt is not None:
             repeats.remember(tx, token.accessor, attempt, id, now=now)
-        data = {"model": request.model, "size": request.size, "seconds": request.seconds}
+        data: dict[str, object] = {"model": request.model, "size": request.size, "seconds": request.seconds}
+        if current.account is not None:
+            data["credits"] = credits.reserve(tx, current.account, id, request)
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
         )

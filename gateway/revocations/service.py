@@ -25,7 +25,7 @@ from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
-from gateway.store.taking import Hanging
+from gateway.store.taking import Hanging, Stopped
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
 
@@ -143,62 +143,84 @@ async def apply(
         raise ConfirmationRequired(
             'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
         )
-    which, policy = selector.which(key), in_flight or InFlight()
-    requested_at = clock.now()
+    order = _Order(
+        id=f"rev_{secrets.token_hex(8)}",
+        selector=selector,
+        which=selector.which(key),
+        policy=in_flight or InFlight(),
+        reason=reason,
+        actor=actor,
+        requested_at=clock.now(),
+        disclosure=disclosure,
+    )
     if store.sight is not None:
-        await store.sight.before_revocation(store, which)
-    id = f"rev_{secrets.token_hex(8)}"
+        await store.sight.before_revocation(store, order.which)
+    return await _acknowledged(store, await store.write(lambda tx: _take(tx, order, clock)), clock)
 
-    def work(tx: Connection) -> Revocation:
-        matched = _matched(tx, selector, which)
-        if defects.on(tx, Defect.OVER_REVOCATION):
-            return take(tx, _matched(tx, selector, widened := TokenFilter(cohort=matched[0].cohort)), widened)
-        return take(tx, matched, which)
 
-    def take(tx: Connection, matched: list[Token], which: TokenFilter) -> Revocation:
-        at = clock.now()
-        hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
-        finish = policy.transfers == "finish"
-        changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
-        by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and selector.token is None
-        done = InFlight("keep", "finish", "finish") if by_console else policy
-        queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=id, now=at)
-        webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
-        items = _outcomes(matched, tokens.find_tree(tx, which))
-        left = tokens.count_accepted_outside(tx, which, at)
-        taken = Taken(
-            children=_children([one for one in matched if one.state is not TokenState.REVOKED]),
-            kept=kept,
-            going_on=going_on,
-            links=hanging.links,
-            endpoints=hanging.endpoints,
-            deliveries=webhooks,
-            bystanders=left,
-            touched=others - left,
-            streams=hanging.streams,
-        )
-        revocation = Revocation(
-            id=id,
-            selector=selector.described(matched),
-            reason=reason,
-            actor=actor,
-            requested_at=requested_at,
-            recorded_at=(recorded := clock.now()),
-            acknowledged_at=recorded,
-            last_event=events.last_seq(tx),
-            tokens=changed,
-            jobs_queued=queued,
-            jobs_running=running,
-            in_flight=policy,
-            txn=disclosure or id,
-            taken=taken,
-            items=items,
-        )
-        revocations.insert(tx, revocation)
-        _record(tx, revocation, signals=_tell(tx, revocation, selector.which(key) if disclosure else None))
-        return revocation
+@dataclass(frozen=True)
+class _Order:
+    """A revocation that was asked for."""
 
-    return await _acknowledged(store, await store.write(work), clock)
+    id: str
+    selector: Selector
+    which: TokenFilter
+    policy: InFlight
+    reason: str
+    actor: str
+    requested_at: float
+    disclosure: str | None
+
+
+def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
+    """The transaction."""
+    which = order.which
+    matched = _matched(tx, order.selector, which)
+    if defects.on(tx, Defect.OVER_REVOCATION):
+        which = TokenFilter(cohort=matched[0].cohort)
+        matched = _matched(tx, order.selector, which)
+    at = clock.now()
+    hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
+    finish = order.policy.transfers == "finish"
+    changed = tokens.revoke(tx, which, revocation=order.id, reason=order.reason, at=at, finish=finish)
+    by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and order.selector.token is None
+    done = InFlight("keep", "finish", "finish") if by_console else order.policy
+    queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=order.id, now=at)
+    webhooks = deliveries.stop_revoked(tx, order.id, why=UNSENT, now=at)
+    left = tokens.count_accepted_outside(tx, which, at)
+    taken = Taken(
+        children=_children([one for one in matched if one.state is not TokenState.REVOKED]),
+        kept=kept,
+        going_on=going_on,
+        links=hanging.links,
+        endpoints=hanging.endpoints,
+        deliveries=webhooks,
+        bystanders=left,
+        touched=others - left,
+        streams=hanging.streams,
+        credits=queued.credits + running.credits,
+    )
+    recorded = clock.now()
+    revocation = Revocation(
+        id=order.id,
+        selector=order.selector.described(matched),
+        reason=order.reason,
+        actor=order.actor,
+        requested_at=order.requested_at,
+        recorded_at=recorded,
+        acknowledged_at=recorded,
+        last_event=events.last_seq(tx),
+        tokens=changed,
+        jobs_queued=queued.jobs,
+        jobs_running=running.jobs,
+        in_flight=order.policy,
+        txn=order.disclosure or order.id,
+        taken=taken,
+        items=_outcomes(matched, tokens.find_tree(tx, which)),
+    )
+    revocations.insert(tx, revocation)
+    _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
+    return revocation
 
 
 async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:
@@ -242,9 +264,10 @@ def _children(found: list[Token]) -> int:
 
 def _end_jobs(
     tx: Connection, which: TokenFilter, policy: InFlight, *, revocation: str, now: float
-) -> tuple[int, int, int, int]:
-    """How many waiting and running jobs were stopped, and how many waiting and running ones were spared."""
-    queued = running = kept = going_on = 0
+) -> tuple[Stopped, Stopped, int, int]:
+    """The waiting and the running jobs that were stopped, and how many waiting and running ones were spared."""
+    queued = running = Stopped(0, 0)
+    kept = going_on = 0
     if policy.running == "cancel":
         running = taking.stop_jobs(tx, which, JobStatus.IN_PROGRESS, revocation=revocation, message=STOPPED, now=now)
     else:
@@ -295,6 +318,7 @@ def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
             "webhooks": revocation.taken.deliveries,
             "signals": signals,
             "children": revocation.taken.children,
+            "credits_released": revocation.taken.credits,
             "in_flight": asdict(revocation.in_flight),
         },
     )

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from pydantic_core import to_json
 
-from gateway.store import turns
+from gateway.store import credits, turns
 from gateway.store.job import Job, JobStatus, RenderRequest, reference_of, reference_text
 from gateway.store.protocol import Connection, Row
 from gateway.store.tokens import GOOD
@@ -230,35 +230,39 @@ def complete(
     expires_at: float,
     next_tick: int | None = None,
 ) -> bool:
-    """Finishes the attempt. False where it is no longer the holder: its output must then be discarded."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-            "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-            "WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {
-                "now": now,
-                "expires": expires_at,
-                "file": file,
-                "bytes": size,
-                "tick": next_tick,
-                "id": id,
-                "attempt": attempt,
-            },
-        )
+    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
+    then be discarded."""
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
+        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
+        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        {
+            "now": now,
+            "expires": expires_at,
+            "file": file,
+            "bytes": size,
+            "tick": next_tick,
+            "id": id,
+            "attempt": attempt,
+        },
     )
+    if row is not None and row["account"] is not None:
+        credits.capture(tx, row["account"], row["credits"])
+    return row is not None
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
-    """Ends a job that has not ended; with `attempt`, only while that attempt holds it."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
-            "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-            "AND (:attempt IS NULL OR attempt = :attempt)",
-            {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
-        )
+    """Ends a job that has not ended, and gives back what was held for it; with `attempt`, only while that attempt holds
+    it."""
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
+        "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
+        "AND (:attempt IS NULL OR attempt = :attempt) RETURNING account, credits",
+        {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
+    if row is not None and row["account"] is not None:
+        credits.release(tx, row["account"], row["credits"])
+    return row is not None
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:

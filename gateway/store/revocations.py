@@ -38,7 +38,8 @@ class RevokedItem:
 @dataclass(frozen=True)
 class Taken:
     """What ended, or was spared, in the revocation's transaction. `children` are tokens that others minted; `links` and
-    `endpoints` were alive until then; `bystanders` are accepted tokens that stayed so, `touched` those that did not."""
+    `endpoints` were alive until then; `bystanders` are accepted tokens that stayed so, `touched` those that did not;
+    `credits` were given back for the jobs that ended."""
 
     children: int
     kept: int
@@ -48,6 +49,7 @@ class Taken:
     deliveries: int
     bystanders: int
     touched: int
+    credits: int
     streams: int = 0
 
 
@@ -80,12 +82,13 @@ class Revocation:
 @dataclass(frozen=True)
 class SparedJobs:
     """Jobs that a revocation let go on, as they stand: `waiting`, `running`, `stored` with a clip, `withheld` or ended
-    otherwise without one."""
+    otherwise without one, for which `credits` were given back."""
 
     waiting: int
     running: int
     stored: int
     withheld: int
+    credits: int
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,12 @@ def spared_jobs(tx: Connection, id: str) -> SparedJobs:
         "SELECT count(*) FILTER (WHERE status = 'queued') AS waiting, "
         "count(*) FILTER (WHERE status = 'in_progress') AS running, "
         "count(*) FILTER (WHERE status = 'completed') AS stored, "
-        "count(*) FILTER (WHERE status = 'failed') AS withheld "
+        "count(*) FILTER (WHERE status = 'failed') AS withheld, "
+        "coalesce(sum(credits) FILTER (WHERE status = 'failed'), 0) AS credits "
         f"FROM jobs WHERE {_TAKEN_TOKENS} AND revocation = :id AND spared IS NOT NULL",
         {"id": id},
     )
-    return SparedJobs(row["waiting"], row["running"], row["stored"], row["withheld"]) if row else SparedJobs(0, 0, 0, 0)
+    return SparedJobs(*row) if row else SparedJobs(0, 0, 0, 0, 0)
 
 
 def transfers(tx: Connection, revocation: Revocation) -> Transfers:

@@ -6,6 +6,16 @@
 VERSION = 3
 
 SQLITE = """
+CREATE TABLE credit_accounts (
+    id         TEXT PRIMARY KEY,
+    granted    INTEGER NOT NULL CHECK (granted >= 0),
+    reserved   INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    spent      INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+    released   INTEGER NOT NULL DEFAULT 0 CHECK (released >= 0),
+    created_at REAL NOT NULL,
+    CHECK (reserved + spent <= granted)
+);
+
 CREATE TABLE tokens (
     accessor       TEXT PRIMARY KEY,
     secret_hash    BLOB NOT NULL UNIQUE,
@@ -26,7 +36,8 @@ CREATE TABLE tokens (
     revocation     TEXT,
     fingerprint    TEXT NOT NULL,
     transfers      TEXT CHECK (transfers = 'finish'),
-    parent         TEXT REFERENCES tokens (accessor)
+    parent         TEXT REFERENCES tokens (accessor),
+    account        TEXT REFERENCES credit_accounts (id)
 );
 CREATE INDEX tokens_cohort ON tokens (cohort);
 CREATE INDEX tokens_principal ON tokens (principal);
@@ -54,6 +65,7 @@ CREATE TABLE open_streams (
     replica  TEXT NOT NULL,
     seen_at  REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX tokens_account ON tokens (account) WHERE account IS NOT NULL;
 
 CREATE TABLE jobs (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -82,7 +94,9 @@ CREATE TABLE jobs (
     fate          TEXT,
     spared        TEXT CHECK (spared IN ('finish', 'withhold')),
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
-    share_id      TEXT
+    share_id      TEXT,
+    account       TEXT,
+    credits       INTEGER CHECK (credits >= 0)
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
@@ -92,6 +106,7 @@ CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progr
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
 CREATE UNIQUE INDEX jobs_share_link ON jobs (share_id) WHERE share_id IS NOT NULL;
 CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
+CREATE INDEX jobs_metered ON jobs (account, status) WHERE account IS NOT NULL;
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
 CREATE TABLE revocations (
@@ -111,6 +126,50 @@ CREATE TABLE revocations (
     taken           TEXT NOT NULL,
     items           TEXT NOT NULL
 );
+
+CREATE TABLE restorations (
+    id           TEXT PRIMARY KEY,
+    selector     TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    actor        TEXT NOT NULL,
+    target       TEXT NOT NULL CHECK (target IN ('active', 'quarantined')),
+    thaw         INTEGER NOT NULL,
+    over_seconds REAL NOT NULL,
+    size         INTEGER NOT NULL,
+    interval     REAL NOT NULL,
+    requested_at REAL NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'halted', 'stopped')),
+    because      TEXT,
+    brought      INTEGER NOT NULL,
+    next_at      REAL NOT NULL,
+    ended_at     REAL
+);
+-- One at a time: two together would bring back more than either says.
+CREATE UNIQUE INDEX restorations_running ON restorations (state) WHERE state = 'running';
+
+CREATE TABLE restoration_items (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    accessor    TEXT NOT NULL,
+    principal   TEXT NOT NULL,
+    cohort      TEXT NOT NULL,
+    outcome     TEXT NOT NULL CHECK (outcome IN ('waiting', 'restored', 'already', 'final', 'failed')),
+    batch       INTEGER,
+    verified    INTEGER,
+    why         TEXT,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX restoration_items_token ON restoration_items (restoration, accessor);
+
+CREATE TABLE restoration_batches (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    at          REAL NOT NULL,
+    tokens      INTEGER NOT NULL,
+    verified    INTEGER,
+    checked_at  REAL,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,

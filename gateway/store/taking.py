@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.store import credits
 from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
 from gateway.store.streams import SILENT_SECONDS
@@ -16,7 +17,7 @@ from gateway.store.tokens import TokenFilter
 @dataclass(frozen=True)
 class Hanging:
     """What hangs on some tokens: jobs that wait and that are rendered, share links that play, webhook endpoints,
-    deliveries that wait, event streams that are open in any gateway."""
+    deliveries that wait, event streams that are open in any gateway, credits that are held for the jobs."""
 
     queued: int
     running: int
@@ -24,6 +25,15 @@ class Hanging:
     endpoints: int
     deliveries: int
     streams: int
+    credits: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Jobs that were ended, and the credits that were given back for them."""
+
+    jobs: int
+    credits: int
 
 
 def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
@@ -41,19 +51,22 @@ def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
     )
     if row is None:
         raise LookupError("a row of counts is missing")
-    return Hanging(**dict(row))
+    reserved = sum(credits.held(tx, which, status) for status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS))
+    return Hanging(**dict(row), credits=reserved)
 
 
 def stop_jobs(
     tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, message: str, now: float
-) -> int:
-    """Ends every job in `status`, those included that an earlier revocation had spared; the number of jobs."""
-    return tx.execute(
+) -> Stopped:
+    """Ends every job in `status`, those included that an earlier revocation had spared."""
+    released = credits.release_held(tx, which, status)
+    ended = tx.execute(
         "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
         "completed_at = :now, lease_until = NULL, revocation = :revocation, spared = NULL "
         f"WHERE status = :job_status AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
         {**which.params(), "message": message, "now": now, "revocation": revocation, "job_status": str(status)},
     )
+    return Stopped(ended, released)
 
 
 def spare_jobs(tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, withhold: bool) -> int:

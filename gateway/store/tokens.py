@@ -39,6 +39,7 @@ class Token:
     revoked_reason: str | None
     revocation: str | None
     parent: str | None = None  # the accessor of the token that minted it
+    account: str | None = None  # whose credits its videos cost; None where it is unmetered
 
     def expired(self, now: float) -> bool:
         """Whether its time is over."""
@@ -158,8 +159,8 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
     """Adds a new row. `in_flight` is what a worker's claim reads: how many of its jobs may be rendered at once."""
     tx.execute(
         "INSERT INTO tokens (accessor, secret_hash, fingerprint, principal, cohort, scopes, labels, tier, in_flight, "
-        "state, created_at, expires_at, parent) VALUES (:accessor, :secret_hash, :fingerprint, :principal, :cohort, "
-        ":scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent)",
+        "state, created_at, expires_at, parent, account) VALUES (:accessor, :secret_hash, :fingerprint, :principal, "
+        ":cohort, :scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent, :account)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
@@ -174,6 +175,7 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
             "created_at": token.created_at,
             "expires_at": token.expires_at,
             "parent": token.parent,
+            "account": token.account,
         },
     )
 
@@ -218,6 +220,12 @@ def own_row(tx: Connection, accessor: str) -> Token | None:
     """The row that `accessor` names, whatever became of the token that minted it."""
     row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
     return token_of(row) if row else None
+
+
+def hash_of(tx: Connection, accessor: str) -> bytes | None:
+    """By what a request finds the token that `accessor` names."""
+    row = tx.fetch_one("SELECT secret_hash FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
+    return row["secret_hash"] if row else None
 
 
 def _as_above(tx: Connection, token: Token, above: str | None, reading: Reading) -> Token:

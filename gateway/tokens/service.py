@@ -9,6 +9,7 @@ from gateway.errors import Conflict, InsufficientScope, InvalidCredentials, NotF
 from gateway.events import EventKind
 from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, events, tokens
+from gateway.store import credits as accounts
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import freeze
 from gateway.tokens import secret as secrets_format
@@ -17,6 +18,7 @@ READ = "videos:read"
 WRITE = "videos:write"
 MINT = "tokens:mint"  # only where it is asked for
 SCOPES = (READ, WRITE)
+ALL_SCOPES = (*SCOPES, MINT)
 
 REFUSAL = (
     "Incorrect API key provided. It is unknown, expired or no longer accepted; ask whoever gave it to you for another."
@@ -34,7 +36,8 @@ LADDER: dict[TokenState, frozenset[TokenState]] = {
 @dataclass(frozen=True)
 class NewToken:
     """What to issue. `expires_in` is seconds; None never expires. `in_flight` is how many of its jobs may be rendered
-    at once, as its tier says; None means any number."""
+    at once, as its tier says; None means any number. `credits` is what its videos, and those of all it mints, may cost;
+    None is unmetered."""
 
     principal: str
     cohort: str
@@ -43,13 +46,15 @@ class NewToken:
     expires_in: float | None = None
     tier: str = "standard"
     in_flight: int | None = None
+    credits: int | None = None
 
 
 async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
     """A new secret, shown this once, and its row. Raises Conflict while minting is frozen."""
     secret = secrets_format.mint()
+    accessor = f"tok_{secrets.token_hex(8)}"
     token = Token(
-        accessor=f"tok_{secrets.token_hex(8)}",
+        accessor=accessor,
         principal=new.principal,
         cohort=new.cohort,
         scopes=new.scopes,
@@ -62,16 +67,31 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
         revoked_at=None,
         revoked_reason=None,
         revocation=None,
+        account=None if new.credits is None else accessor,
     )
 
-    await store.write(lambda tx: add(tx, key, secret, token, in_flight=new.in_flight, now=now, actor=actor))
+    def work(tx: Connection) -> None:
+        if new.credits is not None:
+            accounts.open_account(tx, accessor, new.credits, at=now)
+        add(tx, key, secret, token, in_flight=new.in_flight, now=now, actor=actor, credits=new.credits)
+
+    await store.write(work)
     return secret, token
 
 
 def add(
-    tx: Connection, key: bytes, secret: str, token: Token, *, in_flight: int | None, now: float, actor: str
+    tx: Connection,
+    key: bytes,
+    secret: str,
+    token: Token,
+    *,
+    in_flight: int | None,
+    now: float,
+    actor: str,
+    credits: int | None = None,
 ) -> None:
-    """Adds a token's row and its event; raises Conflict while minting is frozen for its scopes."""
+    """Adds a token's row and its event; raises Conflict while minting is frozen for its scopes. `credits` is what the
+    account was opened with that came with it."""
     freeze.ensure_thawed(tx, token.scopes)
     hashed, fingerprint = secrets_format.keyed_hash(key, secret), secrets_format.fingerprint(secret)
     tokens.insert(tx, token, hashed, fingerprint, in_flight=in_flight)
@@ -82,6 +102,8 @@ def add(
     }
     if token.parent is not None:
         data["parent"] = token.parent
+    if credits is not None:
+        data["credits"] = credits
     events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
 
 

@@ -77,6 +77,7 @@ async def _note_refusal(request: Request, error: APIError, now: float) -> None:
         accessor = await owner_of(ctx.store, request.path_params["video_id"])
     if accessor is not None:
         ctx.clients.refused(accessor, error, request.scope, now)
+        ctx.ramps.refused(accessor, error, now)
 
 
 async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.notices import Intake
+from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
@@ -46,6 +47,7 @@ class Context:
     intake: Intake
     sight: Sight
     signer: Signer
+    ramps: Ramps
 
 
 def context_of(request: Request) -> Context:

@@ -289,6 +289,21 @@ async def hook_keeps_firing(world: World, defect: Defect | None) -> bool:
         return bool(receiver.to("/hook"))
 
 
+async def restore_stampede(world: World, defect: Defect | None) -> bool:
+    await world.err(defect)
+    people = [await world.r1.issue(f"tester-{number}") for number in range(6)]
+    for one in people:
+        path = f"/control/tokens/{one['accessor']}"
+        assert (await world.r1.http.patch(path, json={"state": "suspended"}, headers=world.r1.admin)).status_code == 200
+    body = {"selector": {"cohort": "alpha"}, "reason": "false alarm", "over_seconds": 30, "batch": 2}
+    begun = await world.r1.http.post("/control/restorations", json=body, headers=world.r1.admin)
+    assert begun.status_code in (200, 201, 202), begun.text
+    await world.r1.context.ramps.step()
+    back = [await works(world.r1, bearer_of(one)) for one in people]
+    assert sum(back) in (2, 6)
+    return all(back)
+
+
 async def alert_lost(world: World, defect: Defect | None) -> bool:
     await world.err(defect)
     issued = await world.r1.issue()
@@ -339,6 +354,7 @@ SYMPTOMS: dict[Defect, Symptom] = {
     Defect.LINK_OUTLIVES: link_outlives,
     Defect.STREAM_UNCHECKED: stream_unchecked,
     Defect.HOOK_KEEPS_FIRING: hook_keeps_firing,
+    Defect.RESTORE_STAMPEDE: restore_stampede,
     Defect.ALERT_LOST: alert_lost,
     Defect.ALERT_TWICE: alert_twice,
 }
@@ -347,7 +363,8 @@ SYMPTOMS: dict[Defect, Symptom] = {
 def test_every_defect_has_a_symptom_and_a_description() -> None:
     assert set(SYMPTOMS) == set(Defect) == set(DEFECTS)
     for what in DEFECTS.values():
-        assert min(len(what.does), len(what.symptom), len(what.reference)) > 10
+        assert min(len(what.does), len(what.symptom)) > 20
+        assert what.reference
 
 
 @pytest.mark.parametrize("defect", Defect)
