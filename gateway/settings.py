@@ -128,8 +128,7 @@ class Settings(BaseSettings):
     @property
     def issuer(self) -> str:
         """What this gateway calls itself in security events: a URL without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return (self.public_url or self.own_url).rstrip("/")
 
     @property
     def media(self) -> Path:

@@ -33,6 +33,8 @@ JUDGED_BY_MEANING = [
     "POST /control/restorations",  # that everybody is asked for twice
     "POST /control/revocations",  # that everybody is asked for twice
     "POST /control/revocations/preview",  # that a token is one of ours
+    "POST /control/sinks",  # that the address may be called
+    "PATCH /control/sinks/{sink_id}",
     "POST /control/trace",  # that the bytes are a clip
     "POST /v1/videos",  # that the bytes are a picture, and its address may be called
     "POST /v1/videos/characters",
@@ -103,7 +105,8 @@ def fuzz(live: Live, *, examples: int, seed: int) -> Findings:
 
 
 def _furnish(live: Live, token: str) -> None:
-    """What the fuzzer cannot make by itself, for it to find in lists: a share, a character, webhook endpoints."""
+    """What the fuzzer cannot make by itself, for it to find in lists: a share, a character, webhooks, a sink."""
+    live.control("POST", "/control/sinks", json={"url": "http://127.0.0.1:9/", "audience": "the room"})
     with tempfile.TemporaryDirectory() as folder:
         content = clip(Path(folder))
     with httpx.Client(base_url=live.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:

@@ -219,8 +219,7 @@ def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
         items=_outcomes(matched, tokens.find_tree(tx, which)),
     )
     revocations.insert(tx, revocation)
-    disclosed = tokens.find(tx, which) if order.disclosure else []
-    _record(tx, revocation, signals=_tell(tx, revocation, disclosed))
+    _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
     return revocation
 
 
@@ -292,11 +291,12 @@ def _outcomes(before: list[Token], after: list[Token]) -> tuple[RevokedItem, ...
     return tuple(RevokedItem(one.accessor, one.principal, one.cohort, outcome(one)) for one in before)
 
 
-def _tell(tx: Connection, revocation: Revocation, disclosed: list[Token]) -> int:
+def _tell(tx: Connection, revocation: Revocation, disclosed: TokenFilter | None) -> int:
     """Queues what sinks are owed; what the disclosed tokens minted was not disclosed itself."""
+    leaked = frozenset(token.accessor for token in tokens.find(tx, disclosed)) if disclosed else frozenset[str]()
     ended = [item.accessor for item in revocation.items if item.outcome == "revoked"]
     cause = Cause(revocation.txn, revocation.acknowledged_at, revocation.actor, revocation.reason)
-    return outbox.access_ended(tx, ended, cause, disclosed={token.accessor for token in disclosed})
+    return outbox.access_ended(tx, ended, cause, disclosed=leaked)
 
 
 def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:

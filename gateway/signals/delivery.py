@@ -1,7 +1,7 @@
 """Pushes what is queued to the sinks, from within the gateway (RFC 8935). Any number of gateways may do so.
 
-A sink has one connection, so that it gets the oldest first; what it did not take waits, and the next one goes. The row
-and the sink are looked at again when the connection stands.
+A sink has one connection from each gateway, so that it gets the oldest first; what it did not take waits, and the next
+one goes. The row and the sink are looked at again when the connection stands.
 """
 
 from __future__ import annotations
@@ -142,15 +142,14 @@ def judged(reply: Reply | str, sink: Sink, now: float) -> Verdict:
     error, err = f"The sink answered {reply.status}.", None
     final = 400 <= reply.status < 500 and reply.status not in PATIENT
     if reply.status == 400:
-        err, description = _refusal(reply.content)
-        for word in (sink.authorization or "").split():
-            description = description.replace(word, "[authorization]")
+        err, description = _refusal(reply.content, hidden=(sink.authorization or "").split())
         error = f"The sink refused it: {err or 'no err was given'}{': ' + description if description else '.'}"
     return Verdict(reply.status, error, err, final, asked)
 
 
-def _refusal(content: bytes) -> tuple[str | None, str]:
-    """`err` and `description` of a refusal, as far as the body has them and they can be shown."""
+def _refusal(content: bytes, hidden: Sequence[str]) -> tuple[str | None, str]:
+    """`err` and `description` of a refusal, as far as the body has them and they can be shown: the words of the header
+    that went with the event, which a sink may repeat, are `hidden`."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -158,7 +157,9 @@ def _refusal(content: bytes) -> tuple[str | None, str]:
     fields = body if isinstance(body, dict) else {}
     err, description = fields.get("err"), fields.get("description")
     shown = "".join(one if one.isprintable() else "�" for one in description) if isinstance(description, str) else ""
-    return err if isinstance(err, str) and ERR.fullmatch(err) else None, shown[:200]
+    for word in hidden:
+        shown = shown.replace(word, "[authorization]")
+    return err if isinstance(err, str) and ERR.fullmatch(err) and err not in hidden else None, shown[:200]
 
 
 def _claim(

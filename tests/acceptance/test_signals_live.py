@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.supervisor import free_port
@@ -133,7 +133,7 @@ def test_a_sink_that_misbehaves_delays_no_revocation(
 def test_a_sink_that_is_down_gets_everything_once_it_is_back(live: Live, tmp_path: Path) -> None:
     port = free_port()
     with (
-        drill_sink(live, port, "--down-for", "1.5", "--count", "2", cwd=tmp_path) as process,
+        drill_sink(live, port, "--down-for", "1.5", "--count", "2", "--json", cwd=tmp_path) as process,
         sink_for(live, port),
     ):
         revocation = revoke(live, "tester-down")
@@ -147,7 +147,8 @@ def test_a_sink_that_is_down_gets_everything_once_it_is_back(live: Live, tmp_pat
         out, err = process.communicate(timeout=60)
         eventually(lambda: counts(live, revocation)["sent"] == 2)
     assert process.returncode == 0, err
-    assert len(out.splitlines()) == 2
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(one["outcome"], one["claims"]["txn"]) for one in lines] == [("verified", revocation["txn"])] * 2
 
 
 def test_bad_usage_is_2(live: Live, tmp_path: Path) -> None:
@@ -173,12 +174,10 @@ def test_a_killed_gateway_delivers_exactly_what_it_owed_after_its_restart(tmp_pa
         receiver.hold.clear()
         owed = [revoke(live, f"tester-{number}") for number in range(3)]
         eventually(lambda: len(receiver.calls) == 3)
-        gateway = live.supervisor.children[0]
-        os.kill(gateway.process.pid, signal.SIGKILL)
-        gateway.process.wait()
+        live.kill_gateway()
         receiver.hold.set()
         known = len(receiver.calls)
-        live.supervisor.start_again(gateway)
+        live.start_gateway()
         eventually(lambda: len(receiver.calls) >= known + 6, within=60)
         eventually(lambda: all(counts(live, one)["sent"] == 2 for one in owed))
         log = live.control("GET", "/control/sinks/deliveries", params={"limit": 1000})["data"]
@@ -188,3 +187,24 @@ def test_a_killed_gateway_delivers_exactly_what_it_owed_after_its_restart(tmp_pa
     bodies = [call.body for call in receiver.calls]
     assert len(bodies) - len(set(bodies)) == 1
     assert {row["state"] for row in log} == {"delivered"}
+
+
+def test_three_replicas_send_each_event_once_and_under_one_issuer(tmp_path: Path) -> None:
+    with (
+        accepting() as receiver,
+        live_gateway(tmp_path / "data", workers=0, replicas=3, **SETTINGS) as live,
+        sink_for(live, receiver.port) as made,
+    ):
+        revocations = []
+        for number in range(9):
+            accessor = live.issue(f"tester-{number}")["accessor"]
+            body = {"selector": {"accessor": accessor}, "reason": "drill"}
+            headers = {"Authorization": f"Bearer {live.supervisor.admin_token}"}
+            url = f"{live.urls[number % 3]}/control/revocations"
+            revocations.append(httpx.post(url, json=body, headers=headers, trust_env=False).raise_for_status().json())
+        eventually(lambda: all(counts(live, one)["sent"] == 2 for one in revocations))
+        keys = {httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).text for url in live.urls}
+    claims = [opened(call)[1] for call in receiver.calls]
+    assert (len(claims), len({one["jti"] for one in claims})) == (18, 18)
+    assert {one["iss"] for one in claims} == {made["issuer"]}
+    assert len(keys) == 1

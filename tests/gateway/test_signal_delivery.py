@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
@@ -113,6 +114,16 @@ def test_what_an_answer_means(reply: Reply | str, err: str | None, error: str | 
     sink = Sink("sink_1", "https://soc.example.test/", "https://a.test", "b", None, SinkStatus.ENABLED, START, START)
     verdict = judged(reply, sink, START)
     assert (verdict.err, verdict.error, verdict.final) == (err, error, final)
+
+
+def test_a_header_that_a_sink_repeats_is_not_kept_even_in_part() -> None:
+    body = json.dumps({"err": "hush_hush", "description": "x" * 195 + "hush_hush"}).encode()
+    sink = Sink(
+        "sink_1", "https://a.test/", "https://a.test", "b", "Bearer hush_hush", SinkStatus.ENABLED, START, START
+    )
+    verdict = judged(Reply(400, None, body), sink, START)
+    assert verdict.err is None
+    assert "hu" not in (verdict.error or "")
 
 
 async def test_a_sink_may_ask_for_more_time(desk: Desk) -> None:
@@ -429,3 +440,58 @@ async def test_a_reset_clears_sinks_and_what_they_are_owed(desk: Desk) -> None:
     assert (await desk.http.post("/control/reset", json={"confirm": "reset"}, headers=desk.admin)).status_code == 200
     assert await sent(desk) == []
     assert (await desk.http.get("/control/sinks", headers=desk.admin)).json()["data"] == []
+
+
+async def test_any_order_of_changes_pauses_and_failures_loses_nothing(desk: Desk) -> None:
+    """A seeded walk: whatever was owed and never dropped is delivered, and nothing goes to a sink that is paused."""
+    chance = random.Random(11)
+    with receiving() as receiver:
+        receiver.answer = lambda path, before: (chance.choice([202, 202, 503]), {})
+        made = [await add_sink(desk, receiver.url(f"/{number}")) for number in range(3)]
+        status = ["enabled"] * len(made)
+        worker = deliverer(desk, attempts=50, first_retry_seconds=1)
+        for number in range(100):
+            step = chance.choice(["change", "change", "sweep", "sweep", "wait", "pause", "enable"])
+            which = chance.randrange(len(made))
+            if step == "change":
+                await move(desk, await desk.issue(f"tester-{number:03}"), "suspended")
+            elif step == "sweep":
+                await worker.sweep()
+            elif step == "wait":
+                await worker.flights.landed()
+                desk.clock.advance(chance.uniform(0, 3))
+            else:
+                await worker.flights.landed()
+                status[which] = "paused" if step == "pause" else "enabled"
+                await change_sink(desk, made[which], status=status[which])
+            before = [len(receiver.to(f"/{number}")) for number in range(3)]
+            if step not in ("sweep", "wait"):
+                await worker.sweep()
+                await worker.flights.landed()
+                after = [len(receiver.to(f"/{number}")) for number in range(3)]
+                assert all(was == now for was, now, how in zip(before, after, status, strict=True) if how == "paused")
+        for sink in made:
+            await change_sink(desk, sink, status="enabled")
+        receiver.answer = lambda path, before: (202, {})
+        for _ in range(3):
+            await deliver(desk, attempts=50)
+            desk.clock.advance(4000)
+        rows = await sent(desk, limit="10000")
+    assert {row["state"] for row in rows} == {"delivered"}
+    for number, sink in enumerate(made):
+        got = {opened(call)[1]["jti"] for call in receiver.to(f"/{number}")}
+        assert got == {row["id"] for row in rows if row["sink"] == sink["id"]}
+
+
+async def test_the_oldest_due_signal_is_found_by_index(desk: Desk) -> None:
+    await add_sink(desk, NOBODY)
+
+    def plan(tx: Any) -> list[str]:
+        sql = (
+            "EXPLAIN QUERY PLAN SELECT seq FROM signals WHERE state = 'pending' AND sink = 'a' "
+            "AND next_attempt_at <= 1 ORDER BY seq LIMIT 1"
+        )
+        return [row["detail"] for row in tx.fetch_all(sql)]
+
+    (found,) = await desk.store.read(plan)
+    assert found == "SEARCH signals USING INDEX signals_lanes (sink=?)"  # in its order: nothing is sorted

@@ -139,6 +139,26 @@ async def test_a_disclosure_and_what_it_led_to_share_one_txn(desk: Desk, policy:
         assert await effect(desk, revocation["id"]) == {"sent": 3, "owed": 0, "dead": 0, "dropped": 0}
 
 
+async def test_all_batches_of_a_restoration_share_its_txn(desk: Desk) -> None:
+    await add_sink(desk, NOBODY)
+    issued = [await desk.issue(f"tester-{number}") for number in range(3)]
+    for one in issued:
+        await move(desk, one, "suspended")
+    body = {"selector": {"cohort": "alpha"}, "reason": "false alarm", "over_seconds": 3, "batch": 1}
+    begun = (await desk.http.post("/control/restorations", json=body, headers=desk.admin)).json()
+    for _ in range(4):
+        await desk.context.ramps.step()
+        await desk.context.ramps.step()
+        desk.clock.advance(2)
+    rows = await sent(desk, txn=begun["id"])
+    assert sorted(row["accessor"] for row in rows) == sorted(one["accessor"] for one in issued)
+    assert {row["kind"] for row in rows} == {"credential-change"}
+    assert len({row["created_at"] for row in rows}) == 3
+    stored = await desk.store.read(lambda tx: tx.fetch_all("SELECT event FROM signals ORDER BY seq DESC LIMIT 1"))
+    event = json.loads(stored[0]["event"])
+    assert (event["change_type"], event["reason_admin"]) == ("update", {"en": "false alarm: suspended to active"})
+
+
 async def test_each_disclosed_token_has_a_txn_of_its_own_and_is_told_once_a_batch(desk: Desk) -> None:
     await add_sink(desk, NOBODY)
     one, other = await desk.issue(), await desk.issue("tester-002")
