@@ -20,6 +20,7 @@ from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
+from gateway.control import sinks as control_sinks
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
@@ -38,10 +39,14 @@ from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
+from gateway.outbound import Policy
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.revocations.watch import Watch
 from gateway.settings import Settings
+from gateway.signals import keys as signal_keys
+from gateway.signals.delivery import Pusher, SignalDeliverer
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -53,7 +58,7 @@ from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
 from gateway.web.limits import BodyLimit, RequestId
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 
 health = APIRouter(tags=["health"])
@@ -103,13 +108,19 @@ ROUTERS = (
     control_trace.router,
     control_webhooks.router,
     control_shares.router,
+    control_sinks.public,
+    control_sinks.router,
 )
 
 
-def _deliverer(settings: Settings, store: Store, clock: Clock, usage: UsageBook) -> Deliverer:
-    policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
-    sender = Sender(settings.allow_private_targets, settings.webhook_timeout_seconds)
-    return Deliverer(store, clock, sender, policy, usage)
+def _deliverers(
+    settings: Settings, store: Store, clock: Clock, signer: Signer, usage: UsageBook
+) -> tuple[Deliverer, SignalDeliverer]:
+    reach = settings.allow_private_targets
+    sender, pusher = Sender(reach, settings.webhook_timeout_seconds), Pusher(reach, settings.sink_timeout_seconds)
+    hooks = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
+    signals = Policy(settings.sink_attempts, settings.sink_first_retry_seconds, lane=1)
+    return Deliverer(store, clock, sender, hooks, usage), SignalDeliverer(store, clock, signer, pusher, signals)
 
 
 def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers, Streams]:
@@ -132,7 +143,7 @@ def _wrap(app: FastAPI, ctx: Context) -> None:
 
 
 @asynccontextmanager
-async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
+async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) -> AsyncIterator[None]:
     """What goes on beside the requests, while the gateway runs; what is gathered by then is written at its end."""
     store, clock = ctx.store, ctx.clock
     await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
@@ -143,7 +154,7 @@ async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
         asyncio.create_task(ctx.streams.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
-        asyncio.create_task(deliverer.run(ctx.settings.webhook_poll_seconds)),
+        *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]
     yield
     for gatherer in gatherers:
@@ -152,7 +163,8 @@ async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
             await gatherer
     await ctx.usage.flush(store)
     await ctx.clients.flush(store)
-    await deliverer.close()
+    for deliverer in deliverers:
+        await deliverer.flights.close()
     ctx.inputs.close()
     await store.close()
 
@@ -167,10 +179,25 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     line, intake = Line(settings.estimate_seconds), Intake(settings.reporter_keys)
     sight = Sight(settings.replica, clock)
     store.look_through(sight)
+    signer = Signer(settings.data / signal_keys.FILE)
     context = Context(
-        settings, store, clock, keys, usage, line, faults, limits, clients, inputs, transfers, streams, intake, sight
+        settings,
+        store,
+        clock,
+        keys,
+        usage,
+        line,
+        faults,
+        limits,
+        clients,
+        inputs,
+        transfers,
+        streams,
+        intake,
+        sight,
+        signer,
     )
-    deliverer = _deliverer(settings, store, clock, usage)
+    deliverers = _deliverers(settings, store, clock, signer, usage)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
@@ -178,7 +205,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         title="leakdrill",
         version=__version__,
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
-        lifespan=lambda _app: _working(context, deliverer),
+        lifespan=lambda _app: _working(context, deliverers),
         docs_url=None,
         # It would look for exporters in the environment, and asks them on every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},

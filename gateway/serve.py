@@ -70,6 +70,7 @@ def run_gateway(settings: Settings) -> None:
     keys = load_keyring(settings)
     store = open_sqlite(settings.database_path)
     listener = listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
     # What is there by now stays for as long as the process lives; no collection need walk it again.
     gc.collect()

@@ -117,9 +117,11 @@ class PreviewAnswer(BaseModel):
 
 
 class RevocationAnswer(BaseModel):
-    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on."""
+    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on; `txn` is on its security
+    events."""
 
     id: str
+    txn: str
     selector: dict[str, Any]
     reason: str
     actor: str
@@ -137,6 +139,7 @@ class RevocationAnswer(BaseModel):
         """As the row says."""
         return cls(
             id=revocation.id,
+            txn=revocation.txn,
             selector=revocation.selector,
             reason=revocation.reason,
             actor=revocation.actor,
@@ -205,6 +208,15 @@ class TimeToDead(BaseModel):
     bytes_after: int
 
 
+class SignalsSince(BaseModel):
+    """Security events of the revocation's `txn`: acknowledged by their sink, still owed, dead, dropped with it."""
+
+    sent: int
+    owed: int
+    dead: int
+    dropped: int
+
+
 class SurfaceEffect(BaseModel):
     """One surface: how many of it ended, null where nothing is counted, and what makes it end."""
 
@@ -228,6 +240,7 @@ class Effect(BaseModel):
     bystanders: int
     bystanders_touched: int
     late_accepts: int
+    signals: SignalsSince
     surfaces: list[SurfaceEffect]
     time_to_dead: list[TimeToDead]
     refused: list[Refused]
@@ -248,6 +261,7 @@ class Effect(BaseModel):
             bystanders=taken.bystanders,
             bystanders_touched=taken.touched,
             late_accepts=sum(one.late_accepts for one in report.time_to_dead),
+            signals=SignalsSince(**vars(report.signals)),
             surfaces=[SurfaceEffect(**vars(one)) for one in report.surfaces],
             time_to_dead=[TimeToDead(**vars(one)) for one in report.time_to_dead],
             refused=[Refused(**vars(one)) for one in report.refusals],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import NotFound
-from gateway.store import Connection, Store, revocations, uses
+from gateway.store import Connection, Store, revocations, signals, uses
 from gateway.store.revocations import EndedStreams, Refusals, Revocation, SparedJobs, Transfers
+from gateway.store.signals import SignalCounts
 
 #: What makes each surface end.
 MECHANISMS = {
@@ -60,6 +61,7 @@ class EffectReport:
     spared: SparedJobs
     transfers: Transfers
     streams: EndedStreams
+    signals: SignalCounts
     surfaces: tuple[SurfaceEffect, ...]
     time_to_dead: tuple[TimeToDead, ...]
     refusals: tuple[Refusals, ...]
@@ -74,9 +76,9 @@ async def report(store: Store, id: str) -> EffectReport:
             return None
         spared, transfers = revocations.spared_jobs(tx, id), revocations.transfers(tx, revocation)
         refusals = tuple(revocations.refusals(tx, revocation))
-        streams = revocations.streams(tx, revocation)
+        streams, told = revocations.streams(tx, revocation), signals.counts(tx, revocation.txn)
         surfaces = _surfaces(revocation, spared, transfers, streams, sum(one.count for one in refusals))
-        return EffectReport(revocation, spared, transfers, streams, surfaces, _ends(tx, revocation), refusals)
+        return EffectReport(revocation, spared, transfers, streams, told, surfaces, _ends(tx, revocation), refusals)
 
     found = await store.read(work)
     if found is None:

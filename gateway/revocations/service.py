@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from gateway.clock import Clock
 from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound, StoreUnavailable
 from gateway.events import EventKind
+from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
 from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
@@ -130,16 +131,15 @@ async def apply(
     clock: Clock,
     in_flight: InFlight | None = None,
     confirmed: bool = False,
+    disclosure: str | None = None,
 ) -> Revocation:
     """Revokes, stops what hangs on the tokens and records it, as one transaction. Doing it again changes nothing and
-    says `already`, but for what an earlier one spared: a stricter `in_flight` ends that.
+    says `already`, but for what an earlier one spared: a stricter `in_flight` ends that. `disclosure` is the cause that
+    its security events share with a notice of the leak; without one, the revocation is its own.
 
     Raises ConfirmationRequired for everyone without a second word, NotFound where nothing matches.
     """
-    if selector.everyone and not confirmed:
-        raise ConfirmationRequired(
-            'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
-        )
+    _ensure_meant(selector, confirmed)
     which, policy = selector.which(key), in_flight or InFlight()
     requested_at = clock.now()
     if store.sight is not None:
@@ -187,14 +187,23 @@ async def apply(
             jobs_queued=queued,
             jobs_running=running,
             in_flight=policy,
+            txn=disclosure or id,
             taken=taken,
             items=items,
         )
         revocations.insert(tx, revocation)
-        _record(tx, revocation)
+        disclosed = tokens.find(tx, which) if disclosure else []
+        _record(tx, revocation, signals=_tell(tx, revocation, disclosed))
         return revocation
 
     return await _acknowledged(store, await store.write(work), clock)
+
+
+def _ensure_meant(selector: Selector, confirmed: bool) -> None:
+    if selector.everyone and not confirmed:
+        raise ConfirmationRequired(
+            'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
+        )
 
 
 async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:
@@ -264,7 +273,14 @@ def _outcomes(before: list[Token], after: list[Token]) -> tuple[RevokedItem, ...
     return tuple(RevokedItem(one.accessor, one.principal, one.cohort, outcome(one)) for one in before)
 
 
-def _record(tx: Connection, revocation: Revocation) -> None:
+def _tell(tx: Connection, revocation: Revocation, disclosed: list[Token]) -> int:
+    """Queues what sinks are owed; what the disclosed tokens minted was not disclosed itself."""
+    ended = [item.accessor for item in revocation.items if item.outcome == "revoked"]
+    cause = Cause(revocation.txn, revocation.acknowledged_at, revocation.actor, revocation.reason)
+    return outbox.access_ended(tx, ended, cause, disclosed={token.accessor for token in disclosed})
+
+
+def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
     at = revocation.recorded_at
     events.append(
@@ -281,6 +297,7 @@ def _record(tx: Connection, revocation: Revocation) -> None:
             "accessors": [item.accessor for item in revocation.items if item.outcome == "revoked"],
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
             "webhooks": revocation.taken.deliveries,
+            "signals": signals,
             "children": revocation.taken.children,
             "in_flight": asdict(revocation.in_flight),
         },

@@ -54,7 +54,7 @@ class Taken:
 @dataclass(frozen=True)
 class Revocation:
     """One revocation. Times are Unix seconds; `tokens` counts the tokens that it changed, `jobs_queued` and
-    `jobs_running` those that it stopped.
+    `jobs_running` those that it stopped. `txn` names the cause that its security events share with others.
 
     `recorded_at` lies inside its transaction, `acknowledged_at` behind the commit, where it is known; `last_event` is
     the newest event before it.
@@ -72,6 +72,7 @@ class Revocation:
     jobs_queued: int
     jobs_running: int
     in_flight: InFlight
+    txn: str
     taken: Taken
     items: tuple[RevokedItem, ...]
 
@@ -131,8 +132,9 @@ def insert(tx: Connection, revocation: Revocation) -> None:
         fields[name] = json.dumps(fields[name])
     tx.execute(
         "INSERT INTO revocations (id, selector, reason, actor, requested_at, recorded_at, last_event, tokens, "
-        "jobs_queued, jobs_running, in_flight, taken, items) VALUES (:id, :selector, :reason, :actor, :requested_at, "
-        ":recorded_at, :last_event, :tokens, :jobs_queued, :jobs_running, :in_flight, :taken, :items)",
+        "jobs_queued, jobs_running, in_flight, txn, taken, items) VALUES (:id, :selector, :reason, :actor, "
+        ":requested_at, :recorded_at, :last_event, :tokens, :jobs_queued, :jobs_running, :in_flight, :txn, :taken, "
+        ":items)",
         fields,
     )
 

@@ -107,6 +107,7 @@ CREATE TABLE revocations (
     jobs_queued     INTEGER NOT NULL,
     jobs_running    INTEGER NOT NULL,
     in_flight       TEXT NOT NULL,
+    txn             TEXT NOT NULL,
     taken           TEXT NOT NULL,
     items           TEXT NOT NULL
 );
@@ -217,6 +218,40 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_lanes ON webhook_deliveries (endpoint, next_attempt_at, seq) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (accessor) WHERE state = 'pending';
+
+CREATE TABLE sinks (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE,
+    url           TEXT NOT NULL,
+    issuer        TEXT NOT NULL,
+    audience      TEXT NOT NULL,
+    authorization TEXT,
+    status        TEXT NOT NULL CHECK (status IN ('enabled', 'paused', 'disabled')),
+    created_at    REAL NOT NULL,
+    updated_at    REAL NOT NULL
+);
+
+-- One Security Event Token for one sink. While its sink is paused, `next_attempt_at` is null.
+CREATE TABLE signals (
+    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT NOT NULL UNIQUE,
+    sink            TEXT NOT NULL,
+    txn             TEXT NOT NULL,
+    accessor        TEXT,
+    kind            TEXT NOT NULL,
+    event           TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead', 'dropped')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL,
+    status_code     INTEGER,
+    err             TEXT,
+    error           TEXT,
+    created_at      REAL NOT NULL,
+    ended_at        REAL
+);
+CREATE INDEX signals_due ON signals (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX signals_lanes ON signals (sink, seq, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX signals_cause ON signals (txn, state);
 
 CREATE TABLE faults (
     id         TEXT PRIMARY KEY,

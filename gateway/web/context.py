@@ -18,6 +18,7 @@ from gateway.notices import Intake
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -44,6 +45,7 @@ class Context:
     streams: Streams
     intake: Intake
     sight: Sight
+    signer: Signer
 
 
 def context_of(request: Request) -> Context:

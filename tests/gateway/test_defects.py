@@ -16,7 +16,8 @@ from gateway.faults import modes, sight
 from gateway.faults.defects import DEFECTS, Defect
 from gateway.notices import service as notices
 from gateway.notices.reading import Notice
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.outbound import Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import receiving
 
@@ -284,7 +285,7 @@ async def hook_keeps_firing(world: World, defect: Defect | None) -> bool:
         await revoke(world.r1, principal="tester-001")
         deliverer = Deliverer(world.r1.store, world.r1.clock, Sender("loopback", 5.0), Policy())
         while await deliverer.sweep():
-            await deliverer.landed()
+            await deliverer.flights.landed()
         return bool(receiver.to("/hook"))
 
 

@@ -17,7 +17,8 @@ import pytest
 from desk import Desk, DeskMaker, bearer_of
 from footage import picture
 from gateway.jobs import Job, outputs
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.outbound import Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import Receiver, receiving
 
@@ -278,7 +279,7 @@ async def swept(desk: Desk) -> None:
     """Everything that waits to be delivered, to its end."""
     deliverer = Deliverer(desk.store, desk.clock, Sender("loopback", 5.0), Policy())
     while await deliverer.sweep():
-        await deliverer.landed()
+        await deliverer.flights.landed()
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -12,10 +12,11 @@ import pytest
 from desk import Desk, DeskMaker, bearer_of
 from footage import picture
 from gateway.errors import StoreUnavailable
+from gateway.outbound import Policy
 from gateway.store import Connection, revocations, uses
 from gateway.tokens.usage import ANSWER_SECONDS, UsageBook
 from gateway.web.surfaces import BY_ROUTE, FILES, OTHER, SUBMIT, surface_of
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import receiving
 
@@ -89,7 +90,7 @@ async def test_every_accepted_use_is_counted_at_its_surface(make_desk: DeskMaker
         sender = Sender("loopback", 5.0)
         deliverer = Deliverer(desk.store, desk.clock, sender, Policy(), desk.context.usage)
         while await deliverer.sweep():
-            await deliverer.landed()
+            await deliverer.flights.landed()
     found = {one["surface"]: one["accepted"] for one in await uses_of(desk, issued["accessor"])}
     assert found == {
         "submit": 1,
