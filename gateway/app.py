@@ -113,14 +113,14 @@ ROUTERS = (
 )
 
 
-def _deliverers(
-    settings: Settings, store: Store, clock: Clock, signer: Signer, usage: UsageBook
-) -> tuple[Deliverer, SignalDeliverer]:
+def _deliverers(ctx: Context) -> tuple[Deliverer, SignalDeliverer]:
+    settings, store, clock = ctx.settings, ctx.store, ctx.clock
     reach = settings.allow_private_targets
     sender, pusher = Sender(reach, settings.webhook_timeout_seconds), Pusher(reach, settings.sink_timeout_seconds)
     hooks = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
     signals = Policy(settings.sink_attempts, settings.sink_first_retry_seconds, lane=1)
-    return Deliverer(store, clock, sender, hooks, usage), SignalDeliverer(store, clock, signer, pusher, signals)
+    told = SignalDeliverer(store, clock, ctx.signer, pusher, signals)
+    return Deliverer(store, clock, sender, hooks, ctx.usage), told
 
 
 def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers, Streams]:
@@ -197,7 +197,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         sight,
         signer,
     )
-    deliverers = _deliverers(settings, store, clock, signer, usage)
+    deliverers = _deliverers(context)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 

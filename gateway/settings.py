@@ -74,15 +74,15 @@ class Settings(BaseSettings):
     )
     webhook_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a delivery may take.")
     webhook_poll_seconds: float = Field(0.25, gt=0, description="How often the gateway looks for due deliveries.")
-    streams_per_token: int = Field(8, ge=1, description="Event streams that one token may have open in one gateway.")
-    stream_keepalive_seconds: float = Field(
-        15.0, gt=0, description="After how much silence an event stream sends a comment, in seconds."
-    )
     sink_attempts: int = Field(8, ge=1, le=50, description="Attempts at a security event before it is dead.")
     sink_first_retry_seconds: float = Field(
         5.0, gt=0, description="Wait before the second attempt at a security event; it doubles with each."
     )
     sink_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a security event may take.")
+    streams_per_token: int = Field(8, ge=1, description="Event streams that one token may have open in one gateway.")
+    stream_keepalive_seconds: float = Field(
+        15.0, gt=0, description="After how much silence an event stream sends a comment, in seconds."
+    )
     share_approval: bool = Field(False, description="Whether an operator must approve before a clip is shared.")
     disclosure_keys_file: str = Field(
         "", description="Public keys of reporters of leaks; empty means `disclosure-keys.json` in the data directory."

@@ -182,6 +182,15 @@ class TransfersSince(BaseModel):
     last_at: float | None
 
 
+class SignalsSince(BaseModel):
+    """Security events of the revocation's `txn`: acknowledged by their sink, still owed, dead, dropped with it."""
+
+    sent: int
+    owed: int
+    dead: int
+    dropped: int
+
+
 class StreamsSince(BaseModel):
     """Event streams that were open in the revocation's transaction, those that have ended with it since, and the
     events that were sent after the acknowledgement; `last_at` is when the last of them ended."""
@@ -208,15 +217,6 @@ class TimeToDead(BaseModel):
     bytes_after: int
 
 
-class SignalsSince(BaseModel):
-    """Security events of the revocation's `txn`: acknowledged by their sink, still owed, dead, dropped with it."""
-
-    sent: int
-    owed: int
-    dead: int
-    dropped: int
-
-
 class SurfaceEffect(BaseModel):
     """One surface: how many of it ended, null where nothing is counted, and what makes it end."""
 
@@ -239,8 +239,8 @@ class Effect(BaseModel):
     links: int
     bystanders: int
     bystanders_touched: int
-    late_accepts: int
     signals: SignalsSince
+    late_accepts: int
     surfaces: list[SurfaceEffect]
     time_to_dead: list[TimeToDead]
     refused: list[Refused]
@@ -260,8 +260,8 @@ class Effect(BaseModel):
             links=taken.links,
             bystanders=taken.bystanders,
             bystanders_touched=taken.touched,
-            late_accepts=sum(one.late_accepts for one in report.time_to_dead),
             signals=SignalsSince(**vars(report.signals)),
+            late_accepts=sum(one.late_accepts for one in report.time_to_dead),
             surfaces=[SurfaceEffect(**vars(one)) for one in report.surfaces],
             time_to_dead=[TimeToDead(**vars(one)) for one in report.time_to_dead],
             refused=[Refused(**vars(one)) for one in report.refusals],

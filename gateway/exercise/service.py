@@ -99,10 +99,10 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         deliveries.delete_all(tx)
         disclosures.delete_all(tx)
         webhooks.delete_all(tx)
-        streams.delete_all(tx)
-        uses.delete_all(tx)
         signals.delete_all(tx)
         sinks.delete_all(tx)
+        streams.delete_all(tx)
+        uses.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)

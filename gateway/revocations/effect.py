@@ -60,8 +60,8 @@ class EffectReport:
     revocation: Revocation
     spared: SparedJobs
     transfers: Transfers
-    streams: EndedStreams
     signals: SignalCounts
+    streams: EndedStreams
     surfaces: tuple[SurfaceEffect, ...]
     time_to_dead: tuple[TimeToDead, ...]
     refusals: tuple[Refusals, ...]
@@ -76,9 +76,10 @@ async def report(store: Store, id: str) -> EffectReport:
             return None
         spared, transfers = revocations.spared_jobs(tx, id), revocations.transfers(tx, revocation)
         refusals = tuple(revocations.refusals(tx, revocation))
-        streams, told = revocations.streams(tx, revocation), signals.counts(tx, revocation.txn)
+        streams = revocations.streams(tx, revocation)
+        told = signals.counts(tx, revocation.txn)
         surfaces = _surfaces(revocation, spared, transfers, streams, sum(one.count for one in refusals))
-        return EffectReport(revocation, spared, transfers, streams, told, surfaces, _ends(tx, revocation), refusals)
+        return EffectReport(revocation, spared, transfers, told, streams, surfaces, _ends(tx, revocation), refusals)
 
     found = await store.read(work)
     if found is None:

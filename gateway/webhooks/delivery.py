@@ -37,8 +37,8 @@ class Deliverer:
         self._clock = clock
         self._sender = sender
         self._policy = policy
-        self._usage = usage
         self.flights = Flights(policy, "webhook")
+        self._usage = usage
 
     async def run(self, every: float) -> None:
         """Looks for due deliveries each `every` seconds, and whenever one of ours has made room."""
