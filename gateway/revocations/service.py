@@ -139,10 +139,7 @@ async def apply(
 
     Raises ConfirmationRequired for everyone without a second word, NotFound where nothing matches.
     """
-    if selector.everyone and not confirmed:
-        raise ConfirmationRequired(
-            'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
-        )
+    _ensure_meant(selector, confirmed)
     order = _Order(
         id=f"rev_{secrets.token_hex(8)}",
         selector=selector,
@@ -176,7 +173,7 @@ def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
     """The transaction."""
     which = order.which
     matched = _matched(tx, order.selector, which)
-    if defects.on(tx, Defect.OVER_REVOCATION):
+    if matched and not order.selector.everyone and defects.on(tx, Defect.OVER_REVOCATION):
         which = TokenFilter(cohort=matched[0].cohort)
         matched = _matched(tx, order.selector, which)
     at = clock.now()
@@ -221,6 +218,13 @@ def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
     revocations.insert(tx, revocation)
     _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
     return revocation
+
+
+def _ensure_meant(selector: Selector, confirmed: bool) -> None:
+    if selector.everyone and not confirmed:
+        raise ConfirmationRequired(
+            'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
+        )
 
 
 async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:

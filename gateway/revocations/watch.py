@@ -86,7 +86,8 @@ class Watch:
 
         def look(tx: Connection) -> tuple[set[str], set[str], set[str]]:
             good = owners
-            if not defects.on(tx, Defect.STREAM_UNCHECKED):
+            # A download that was never checked is not checked while it runs either.
+            if not (defects.on(tx, Defect.STREAM_UNCHECKED) or defects.on(tx, Defect.LEGACY_PATH_UNCHECKED)):
                 good = {one for one in owners if _good(tokens.by_accessor(tx, one), now)}
             finishing = {one for one in owners - good if tokens.may_transfer(tx, one, now)}
             # What is accepted although its row is revoked still counts from then on.

@@ -191,6 +191,35 @@ async def test_what_a_lagging_gateway_accepts_afterwards_is_counted_to_the_reque
     assert fine["late"] == 0
 
 
+async def test_every_request_that_a_late_learner_accepts_is_told(make_desk: DeskMaker) -> None:
+    desk = await make_desk(replica="r2")
+    headers = await desk.bearer()
+    video = f"/v1/videos/{(await desk.create(headers))['id']}"
+    await desk.finished(b"0123456789")
+    body = {"profile": "bounded", "seconds": 8}
+    assert (await desk.http.patch("/control/replicas", json=body, headers=desk.admin)).status_code == 200
+    desk.clock.advance(9)
+    done = (await desk.revoke({"principal": "tester-001"})).json()
+    began: dict[str, list[float]] = {"poll": [], "download": []}
+    refused = dict.fromkeys(began, 0)
+    for _ in range(40):
+        desk.clock.advance(0.25)
+        for surface, path in (("poll", video), ("download", f"{video}/content")):
+            answer = await desk.http.get(path, headers=headers)
+            if answer.status_code == 200:
+                began[surface].append(desk.clock.now())
+            else:
+                refused[surface] += 1
+    found = await ends(desk, done)
+    for surface, starts in began.items():
+        one = found[surface, "r2"]
+        assert (one["late_accepts"], one["refusals"]) == (len(starts), refused[surface])
+        assert one["seconds"] == max(starts) - done["acknowledged_at"]
+        assert 4 < one["seconds"] <= 8
+        assert one["last_accepted_at"] < one["first_refusal_at"]
+    assert found["download", "r2"]["bytes_after"] == 10 * len(began["download"])
+
+
 async def test_a_child_that_escaped_counts_for_the_revocation_of_its_parent(desk: Desk) -> None:
     parent = await desk.issue("leaked", scopes=["videos:read", "tokens:mint"])
     child = (await desk.http.post("/v1/tokens", json={}, headers=bearer_of(parent))).json()

@@ -189,6 +189,28 @@ async def test_a_revocation_is_met_by_the_next_event_even_before_the_next_look(d
     }
 
 
+async def test_what_a_late_learner_sends_afterwards_is_counted(desk: Desk) -> None:
+    headers = await desk.bearer()
+    video = (await desk.create(headers))["id"]
+    body = {"profile": "bounded", "seconds": 8}
+    assert (await desk.http.patch("/control/replicas", json=body, headers=desk.admin)).status_code == 200
+    desk.clock.advance(9)
+    async with following(desk, headers, video) as one:
+        await until(lambda: one.videos)
+        done = (await desk.revoke({"principal": "tester-001"}, in_flight={"queued": "keep"})).json()
+        desk.clock.advance(1)
+        await desk.claimed()
+        await until(lambda: len(one.videos) == 2)
+        asked = one.line.asked
+        await until(lambda: one.line.asked >= asked + 3)  # it was looked at since, and still taken for good
+        desk.clock.advance(9)
+        await until(lambda: one.over)
+    assert one.told[-1][0] == "error"
+    assert [(data["events"], data["events_after"]) for data in await ended(desk)] == [(2, 1)]
+    report = await desk.http.get(f"/control/revocations/{done['id']}", headers=desk.admin)
+    assert report.json()["effect"]["streams"]["events_after"] == 1
+
+
 async def test_a_deleted_video_ends_its_stream(desk: Desk) -> None:
     headers = await desk.bearer()
     video = (await desk.create(headers))["id"]
