@@ -36,6 +36,7 @@ JUDGED_BY_MEANING = [
     "POST /control/sinks",  # that the address may be called
     "PATCH /control/sinks/{sink_id}",
     "POST /control/trace",  # that the bytes are a clip
+    "PATCH /control/replicas",  # which profiles and defects there are
     "POST /v1/videos",  # that the bytes are a picture, and its address may be called
     "POST /v1/videos/characters",
     "POST /v1/videos/edits",
