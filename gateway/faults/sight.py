@@ -56,8 +56,8 @@ class Sight:
         self._blurred = False
         self._speed = 1.0
         self._look_at = 0.0
-        # Writes run in a thread, reads on the event loop; both judge.
-        self._lock = threading.Lock()
+        # Writes run in a thread, reads on the event loop; both judge. What is read on the way may look anew.
+        self._lock = threading.RLock()
         self._entries: dict[str, _Entry] = {}
         self._names: dict[bytes, str] = {}
         self._late: dict[str, tuple[float, Token]] = {}
