@@ -2,6 +2,7 @@
 
     python benchmarks/revocation.py            # 3 rounds of 100,000 jobs, 20 renders
     python benchmarks/revocation.py --quick    # 1 round, 3 renders
+    python benchmarks/revocation.py --sinks 3  # the same, with so many sinks of security events, all of them silent
 
 First, a cohort of 300 tokens with 100,000 waiting jobs is revoked over HTTP, while a bystander polls: the time to the
 acknowledgement beside 1 s, and the bystander's slowest poll meanwhile. Then renders are revoked one by one on a gateway
@@ -14,11 +15,13 @@ import argparse
 import asyncio
 import math
 import os
+import socket
 import statistics
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -83,11 +86,20 @@ def issue(control: httpx.Client, principal: str) -> str:
     return str(control.post("/control/tokens", json=body).raise_for_status().json()["token"])
 
 
-def bulk(rounds: int) -> None:
+@contextmanager
+def silent() -> Iterator[str]:
+    """An address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def bulk(rounds: int, sinks: int) -> None:
     taken, slowest = [], []
     for number in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            settings = Settings(data=Path(folder), port=free_port(), queue_limit=2 * JOBS)
+        with tempfile.TemporaryDirectory() as folder, silent() as nobody:
+            settings = Settings(
+                data=Path(folder), port=free_port(), queue_limit=2 * JOBS, allow_private_targets="loopback"
+            )
             with Supervisor(settings) as supervisor:
                 supervisor.start(workers=0, page=False)
                 admin = {"Authorization": f"Bearer {supervisor.admin_token}"}
@@ -95,6 +107,8 @@ def bulk(rounds: int) -> None:
                     base_url=supervisor.gateway_url, headers=admin, trust_env=False, timeout=60
                 ) as control:
                     fill(settings.data / "leakdrill.db", "alpha")
+                    for _ in range(sinks):
+                        control.post("/control/sinks", json={"url": nobody, "audience": "b"}).raise_for_status()
                     bystander = Bystander(supervisor.gateway_url, issue(control, "bystander"))
                     bystander.start()
                     time.sleep(0.5)  # polls before it, too
@@ -106,11 +120,14 @@ def bulk(rounds: int) -> None:
                     bystander.done.set()
                     bystander.join()
                     slowest.append(max(bystander.seconds))
+                    report = control.get(f"/control/revocations/{answer['id']}").raise_for_status().json()
+                    assert report["effect"]["signals"]["owed"] == 2 * TOKENS * sinks, report["effect"]["signals"]
         assert (answer["tokens"], answer["jobs"]["queued"]) == (TOKENS, JOBS), answer
         print(f"round {number + 1}: acknowledged after {taken[-1]:.3f} s, slowest poll {slowest[-1] * 1000:.0f} ms")
     median = statistics.median(taken)
     verdict = "met" if median <= 1 else "MISSED"
     print(f"{TOKENS} tokens with {JOBS:,} waiting jobs: median {median:.3f} s of {rounds}; within 1 s: {verdict}")
+    print(f"{2 * TOKENS * sinks} security events are owed to {sinks} sinks")
     print(f"a bystander's slowest poll meanwhile: median {statistics.median(slowest) * 1000:.0f} ms")
 
 
@@ -166,8 +183,10 @@ def renders(count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round, three renders")
-    quick = parser.parse_args().quick
-    bulk(1 if quick else 3)
+    parser.add_argument("--sinks", type=int, default=0, help="sinks of security events that never answer [0]")
+    given = parser.parse_args()
+    quick = given.quick
+    bulk(1 if quick else 3, given.sinks)
     if Path("/proc/self/task").exists():
         renders(3 if quick else 20)
     else:

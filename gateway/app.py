@@ -14,13 +14,16 @@ from gateway import __version__
 from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
+from gateway.control import credits as control_credits
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
+from gateway.control import restorations as control_restorations
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
+from gateway.control import sinks as control_sinks
 from gateway.control import state as control_state
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
@@ -39,19 +42,28 @@ from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
+from gateway.outbound import Policy
+from gateway.revocations.ramp import Ramps
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
+from gateway.revocations.watch import Watch
 from gateway.settings import Settings
+from gateway.signals import keys as signal_keys
+from gateway.signals.delivery import Pusher, SignalDeliverer
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
 from gateway.videos import content, derived, models, shares
 from gateway.videos import endpoints as videos
+from gateway.videos import events as video_events
 from gateway.web.answers import add_handlers
 from gateway.web.context import Context, Ctx
 from gateway.web.description import describe
 from gateway.web.faults import Downloads
+from gateway.web.hot import HotCalls, Layered
 from gateway.web.limits import BodyLimit, RequestId
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 
 log = logging.getLogger("leakdrill.gateway")
@@ -82,6 +94,7 @@ ROUTERS = (
     derived.router,
     health,
     content.router,
+    video_events.router,
     models.router,
     shares.public,
     shares.router,
@@ -92,7 +105,9 @@ ROUTERS = (
     control_state.public,
     control_state.router,
     control_tokens.router,
+    control_credits.router,
     control_revocations.router,
+    control_restorations.router,
     control_mint.router,
     control_clients.router,
     control_profile.router,
@@ -102,16 +117,43 @@ ROUTERS = (
     control_trace.router,
     control_webhooks.router,
     control_shares.router,
+    control_sinks.public,
+    control_sinks.router,
 )
 
 
-def _deliverer(settings: Settings, store: Store, clock: Clock) -> Deliverer:
-    policy = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
-    return Deliverer(store, clock, Sender(settings.allow_private_targets, settings.webhook_timeout_seconds), policy)
+def _deliverers(ctx: Context) -> tuple[Deliverer, SignalDeliverer]:
+    settings, store, clock = ctx.settings, ctx.store, ctx.clock
+    reach = settings.allow_private_targets
+    sender, pusher = Sender(reach, settings.webhook_timeout_seconds), Pusher(reach, settings.sink_timeout_seconds)
+    hooks = Policy(settings.webhook_attempts, settings.webhook_first_retry_seconds)
+    signals = Policy(settings.sink_attempts, settings.sink_first_retry_seconds, lane=1)
+    told = SignalDeliverer(store, clock, ctx.signer, pusher, signals)
+    return Deliverer(store, clock, sender, hooks, ctx.usage), told
+
+
+def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers, Streams]:
+    """Both under the eyes of one task."""
+    watch, replica = Watch(store, clock), settings.replica
+    streams = Streams(store, clock, watch, replica=replica, per_token=settings.streams_per_token)
+    return Transfers(store, clock, watch, replica), streams
+
+
+def _wrap(app: Layered, ctx: Context) -> None:
+    settings = ctx.settings
+    larger = {
+        "/control/trace": settings.max_clip_bytes,
+        "/v1/videos": settings.max_upload_bytes,
+        "/disclosures/": MAX_BATCH_BYTES,
+    }
+    app.add_middleware(Downloads, faults=ctx.faults)
+    app.surround(HotCalls, calls=videos.HOT)
+    app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    app.surround(RequestId, replica=settings.replica, sight=ctx.sight)
 
 
 @asynccontextmanager
-async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
+async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) -> AsyncIterator[None]:
     """What goes on beside the requests, while the gateway runs; what is gathered by then is written at its end."""
     store, clock = ctx.store, ctx.clock
     await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
@@ -119,9 +161,11 @@ async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
         asyncio.create_task(watch(ctx.sight, store, clock, ctx.settings.own_url)),
         asyncio.create_task(ctx.usage.run(store)),
         asyncio.create_task(ctx.clients.run(store)),
+        asyncio.create_task(ctx.streams.run()),
+        asyncio.create_task(ctx.ramps.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
-        asyncio.create_task(deliverer.run(ctx.settings.webhook_poll_seconds)),
+        *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]
     yield
     for gatherer in gatherers:
@@ -133,7 +177,8 @@ async def _working(ctx: Context, deliverer: Deliverer) -> AsyncIterator[None]:
         await ctx.clients.flush(store)
     except StoreUnavailable as exc:
         log.warning("action=last_seconds_not_written reason=%s", exc)
-    await deliverer.close()
+    for deliverer in deliverers:
+        await deliverer.flights.close()
     ctx.inputs.close()
     await store.close()
 
@@ -143,21 +188,39 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
-    line, transfers, intake = Line(settings.estimate_seconds), Transfers(store, clock), Intake(settings.reporter_keys)
+    usage = UsageBook(clock, settings.replica)
+    transfers, streams = _watched(settings, store, clock)
+    line, intake = Line(settings.estimate_seconds), Intake(settings.reporter_keys)
     sight = Sight(settings.replica, clock)
     store.look_through(sight)
+    signer = Signer(settings.data / signal_keys.FILE)
     context = Context(
-        settings, store, clock, keys, UsageBook(), line, faults, limits, clients, inputs, transfers, intake, sight
+        settings,
+        store,
+        clock,
+        keys,
+        usage,
+        line,
+        faults,
+        limits,
+        clients,
+        inputs,
+        transfers,
+        streams,
+        intake,
+        sight,
+        signer,
+        Ramps(store, clock, settings.queue_limit),
     )
-    deliverer = _deliverer(settings, store, clock)
+    deliverers = _deliverers(context)
     if settings.profiles_dir:
         latency.available(settings.profiles_dir)  # a profile that cannot be read is told now, not in mid exercise
 
-    app = FastAPI(
+    app = Layered(
         title="leakdrill",
         version=__version__,
         description="A mock video-generation API. Clips are synthetic; access can be leaked and cut off on purpose.",
-        lifespan=lambda _app: _working(context, deliverer),
+        lifespan=lambda _app: _working(context, deliverers),
         docs_url=None,
         # It would look for exporters in the environment, and asks them on every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -165,15 +228,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     )
     app.state.context = context
     add_handlers(app)
-    larger = {
-        "/control/trace": settings.max_clip_bytes,
-        "/v1/videos": settings.max_upload_bytes,
-        "/disclosures/": MAX_BATCH_BYTES,
-    }
-    app.add_middleware(Downloads, faults=faults)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.add_middleware(RequestId, replica=settings.replica, sight=sight)
-    app.router.routes.extend(videos.HOT)
+    _wrap(app, context)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)

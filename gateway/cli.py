@@ -29,6 +29,7 @@ COMMANDS = {
     "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
     "disclose": ("gateway.commands.disclose", "Report tokens as leaked, signed like a scanner."),
+    "sink": ("gateway.commands.sink", "Receive security events for a drill, and verify each."),
     "audit": ("gateway.commands.audit", "Check that the event list is what was written; anchor it."),
     "trace": ("gateway.commands.trace", "Find the job and the token behind a clip."),
     "render": ("gateway.commands.render", "Render one clip without a gateway."),

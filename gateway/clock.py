@@ -45,6 +45,10 @@ class FrozenClock:
             raise ValueError(f"a frozen clock moves forward only, not by {seconds} s")
         self._now += seconds
 
+    def jump(self, seconds: float) -> None:
+        """As when somebody sets the machine's clock, forward or back."""
+        self._now += seconds
+
 
 @dataclass(frozen=True)
 class ReplayClock:

@@ -22,6 +22,7 @@
         ├── QueueFull             429
         ├── RateLimitExceeded     429
         ├── QueuedJobsExceeded    429
+        ├── StreamsExceeded       429
         ├── InsufficientQuota     429
         ├── ServerFault           500
         ├── StoreUnavailable      503
@@ -248,8 +249,16 @@ class QueuedJobsExceeded(APIError):
     code = "queued_jobs_exceeded"
 
 
+class StreamsExceeded(APIError):
+    """As many streams are open with the token as it may have."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "open_streams_exceeded"
+
+
 class InsufficientQuota(APIError):
-    """A seeded failure: the key's quota is used up, and trying again does not help."""
+    """The key's credits do not suffice, or a seeded failure says so; trying again does not help."""
 
     status = 429
     type = "insufficient_quota"
@@ -266,6 +275,9 @@ class StoreUnavailable(APIError):
     status = 503
     type = "server_error"
     code = "store_unavailable"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
 
 
 class ReporterKeysUnreadable(APIError):

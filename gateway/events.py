@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 GENESIS = "0" * 64
+# `json.dumps` would make one for each call, and every change appends a line.
+_LISTED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class EventKind(StrEnum):
@@ -17,6 +20,7 @@ class EventKind(StrEnum):
     GATEWAY_STARTED = "gateway.started"
     TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_STATE_CHANGED = "token.state_changed"  # noqa: S105
+    TOKEN_MOVE_REFUSED = "token.move_refused"  # noqa: S105
     MINT_FROZEN = "mint.frozen"
     MINT_THAWED = "mint.thawed"
     JOB_QUEUED = "job.queued"
@@ -32,8 +36,15 @@ class EventKind(StrEnum):
     LINK_SIGNED = "link.signed"
     REQUEST_REFUSED = "request.refused"
     REVOCATION_APPLIED = "revocation.applied"
+    RESTORATION_STARTED = "restoration.started"
+    RESTORATION_BATCH = "restoration.batch"
+    RESTORATION_VERIFIED = "restoration.verified"
+    RESTORATION_DONE = "restoration.done"
+    RESTORATION_HALTED = "restoration.halted"
+    RESTORATION_STOPPED = "restoration.stopped"
     TRANSFER_CUT = "transfer.cut"
     TRANSFER_FINISHED = "transfer.finished"
+    STREAM_ENDED = "stream.ended"
     DISCLOSURE_RECEIVED = "disclosure.received"
     DISCLOSURE_MATCHED = "disclosure.matched"
     DISCLOSURE_REFUSED = "disclosure.refused"
@@ -45,6 +56,13 @@ class EventKind(StrEnum):
     WEBHOOK_DEAD = "webhook.dead"
     WEBHOOK_STOPPED = "webhook.stopped"
     WEBHOOK_RETRIED = "webhook.retried"
+    SINK_CREATED = "sink.created"
+    SINK_UPDATED = "sink.updated"
+    SINK_DELETED = "sink.deleted"
+    SINK_VERIFIED = "sink.verification_queued"
+    SIGNAL_DELIVERED = "signal.delivered"
+    SIGNAL_DEAD = "signal.dead"
+    SIGNAL_DROPPED = "signal.dropped"
     SHARE_REQUESTED = "share.requested"
     SHARE_APPROVED = "share.approved"
     SHARE_REFUSED = "share.refused"
@@ -92,12 +110,12 @@ def chain_hash(
 ) -> str:
     """SHA-256 over the previous line's hash and this line's fields, as canonical JSON. `data` is JSON text."""
     fields = [previous, at, replay_at, kind, actor, accessor, job, data]
-    return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(_LISTED.encode(fields).encode()).hexdigest()
 
 
 def canonical(data: Mapping[str, object]) -> str:
     """JSON text with sorted keys: the form that is stored and hashed."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _SORTED.encode(data)
 
 
 def first_broken(events: Iterable[Event], previous: str = GENESIS) -> int | None:

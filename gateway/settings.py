@@ -35,7 +35,11 @@ class Settings(BaseSettings):
     )
     page_host: str = Field("127.0.0.1", description="Address the page binds.")
     page_port: Port = Field(7860, description="Port of the page.")
-    public_url: str = Field("", description="Base of signed media links; empty means the address a request came to.")
+    public_url: str = Field(
+        "",
+        description="Base of signed media links and issuer of security events; "
+        "empty means the address a request came to, and the gateway's own.",
+    )
     admin_token: str = Field("", description="Admin bearer; empty means the generated one in `admin.token`.")
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")
@@ -75,6 +79,15 @@ class Settings(BaseSettings):
     )
     webhook_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a delivery may take.")
     webhook_poll_seconds: float = Field(0.25, gt=0, description="How often the gateway looks for due deliveries.")
+    sink_attempts: int = Field(8, ge=1, le=50, description="Attempts at a security event before it is dead.")
+    sink_first_retry_seconds: float = Field(
+        5.0, gt=0, description="Wait before the second attempt at a security event; it doubles with each."
+    )
+    sink_timeout_seconds: float = Field(10.0, gt=0, description="How long one attempt at a security event may take.")
+    streams_per_token: int = Field(8, ge=1, description="Event streams that one token may have open in one gateway.")
+    stream_keepalive_seconds: float = Field(
+        15.0, gt=0, description="After how much silence an event stream sends a comment, in seconds."
+    )
     share_approval: bool = Field(False, description="Whether an operator must approve before a clip is shared.")
     disclosure_keys_file: str = Field(
         "", description="Public keys of reporters of leaks; empty means `disclosure-keys.json` in the data directory."
@@ -121,6 +134,11 @@ class Settings(BaseSettings):
     def reporter_keys(self) -> Path:
         """File of the public keys of those who report leaks."""
         return Path(self.disclosure_keys_file) if self.disclosure_keys_file else self.data / "disclosure-keys.json"
+
+    @property
+    def issuer(self) -> str:
+        """What this gateway calls itself in security events: a URL without a slash at its end."""
+        return (self.public_url or self.own_url).rstrip("/")
 
     @property
     def media(self) -> Path:

@@ -120,7 +120,11 @@ class Supervisor:
             child.restarts += 1
             if child.restarts > 20:
                 raise OperatorError(f"{child.name} keeps ending with {code}; see {child.log}{_tail(child.log)}")
-            child.process = self._popen(child.command, child.log, child.environment)
+            self.start_again(child)
+
+    def start_again(self, child: _Child) -> None:
+        """Starts a child that has ended, as it was started before."""
+        child.process = self._popen(child.command, child.log, child.environment)
 
     def stop(self) -> None:
         """Asks every child to end, workers first, and ends those that do not within 10 s."""

@@ -21,7 +21,8 @@ from schemathesis.engine import events, from_schema
 from footage import clip
 from live import Live, eventually, live_gateway
 
-ADMINS = "^/(control|oauth)/"
+# A video's stream lasts as long as its video waits; what it sends is tested in test_streams_live.py.
+ADMINS = r"^/(control|oauth)/|^/v1/videos/\{video_id\}/events$"
 # The stream of events never ends by itself; what it sends is tested in test_workers_live.py.
 NOT_ADMINS = "^(?!/(control|oauth)/)|^/control/events/stream$"
 
@@ -29,9 +30,13 @@ NOT_ADMINS = "^(?!/(control|oauth)/)|^/control/events/stream$"
 # What these ask for, no schema can say: their 400 tells that a body of the right shape means nothing here.
 JUDGED_BY_MEANING = [
     "POST /control/faults",  # which options a failure takes
+    "POST /control/restorations",  # that everybody is asked for twice
     "POST /control/revocations",  # that everybody is asked for twice
     "POST /control/revocations/preview",  # that a token is one of ours
+    "POST /control/sinks",  # that the address may be called
+    "PATCH /control/sinks/{sink_id}",
     "POST /control/trace",  # that the bytes are a clip
+    "PATCH /control/replicas",  # which profiles and defects there are
     "POST /v1/videos",  # that the bytes are a picture, and its address may be called
     "POST /v1/videos/characters",
     "POST /v1/videos/edits",
@@ -101,7 +106,8 @@ def fuzz(live: Live, *, examples: int, seed: int) -> Findings:
 
 
 def _furnish(live: Live, token: str) -> None:
-    """What the fuzzer cannot make by itself, for it to find in lists: a share, a character, webhook endpoints."""
+    """What the fuzzer cannot make by itself, for it to find in lists: a share, a character, webhooks, a sink."""
+    live.control("POST", "/control/sinks", json={"url": "http://127.0.0.1:9/", "audience": "the room"})
     with tempfile.TemporaryDirectory() as folder:
         content = clip(Path(folder))
     with httpx.Client(base_url=live.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:

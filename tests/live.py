@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,16 @@ class Live:
     def worker_pids(self) -> list[int]:
         """The workers' process ids."""
         return [one.process.pid for one in self.supervisor.children if one.name.startswith("worker")]
+
+    def kill_gateway(self) -> None:
+        """Ends the gateway without a chance to tidy up."""
+        gateway = self.supervisor.children[0]
+        os.kill(gateway.process.pid, signal.SIGKILL)
+        gateway.process.wait()
+
+    def start_gateway(self) -> None:
+        """Starts the one that was killed again."""
+        self.supervisor.start_again(self.supervisor.children[0])
 
     def encoders(self) -> list[int]:
         """Process ids of running encoders that a worker of this gateway started."""

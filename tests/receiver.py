@@ -38,12 +38,13 @@ class Call:
 
 @dataclass
 class Receiver:
-    """`answer` is given the path and how many calls came before, and says the status and headers. While `hold` is
-    cleared, no answer goes out."""
+    """`answer` is given the path and how many calls came before, and says the status and headers; `body` goes with each
+    answer. While `hold` is cleared, no answer goes out."""
 
     port: int = 0
     calls: list[Call] = field(default_factory=list)
     answer: Callable[[str, int], Answer] = lambda path, before: (204, {})
+    body: bytes = b""
     hold: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str = "/hook") -> str:
@@ -69,9 +70,10 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
             status, headers = receiver.answer(self.path, before)
             try:
                 self.send_response(status)
-                for name, value in {"Content-Length": "0", **headers}.items():
+                for name, value in {"Content-Length": str(len(receiver.body)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(receiver.body)
             except OSError:
                 pass  # the sender has gone away, as its timeout wants it
 

@@ -26,7 +26,7 @@ THIRD_PARTIES = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
     ("gateway.store", "gateway.outbound"),
-    ("gateway.tokens", "gateway.faults"),
+    ("gateway.tokens", "gateway.faults", "gateway.signals"),
     (
         "gateway.limits",
         "gateway.clients",

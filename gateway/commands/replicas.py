@@ -11,12 +11,9 @@ import click
 from gateway.commands.tokens import open_target, reach
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def replicas(ctx: click.Context) -> None:
+@click.group()
+def replicas() -> None:
     """Show the gateways that share a database; tell one to learn late, or to err on purpose."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_replicas, target=None, data=None, admin_token=None, as_json=False)
 
 
 @replicas.command("list")

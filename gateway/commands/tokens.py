@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway import settings as settings_module
+from gateway.commands import restoring
 from gateway.commands.control_client import ControlClient, open_control
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +48,7 @@ def tokens() -> None:
 @click.option("--scope", "scopes", multiple=True, help="videos:read, videos:write (both unless given), tokens:mint.")
 @click.option("--label", "labels", multiple=True, help="Free labels.")
 @click.option("--expires-in", type=click.FloatRange(min=0, min_open=True), help="Seconds until it expires.")
+@click.option("--credits", type=click.IntRange(min=0), help="What its videos may cost in all; unmetered unless given.")
 @click.option("--tier", help="Its limits: standard (unless given), free, partner, unlimited.")
 @reach
 def issue(
@@ -54,6 +57,7 @@ def issue(
     scopes: tuple[str, ...],
     labels: tuple[str, ...],
     expires_in: float | None,
+    credits: int | None,
     tier: str | None,
     target: str | None,
     data: Path | None,
@@ -66,6 +70,8 @@ def issue(
         body["scopes"] = list(scopes)
     if expires_in is not None:
         body["expires_in"] = expires_in
+    if credits is not None:
+        body["credits"] = credits
     if tier is not None:
         body["tier"] = tier
     with open_target(target, data, admin_token) as control:
@@ -177,13 +183,53 @@ def revoke(
 
 
 @tokens.command()
-@click.argument("accessor")
+@click.argument("accessor", required=False)
+@click.option("--cohort", help="Restore a whole cohort.")
+@click.option("--principal", help="Restore all tokens of one principal.")
+@click.option("--label", help="Restore all tokens with this label.")
+@click.option("--all", "everyone", is_flag=True, help="Restore every token that can be.")
+@click.option("--over", type=click.FloatRange(0, 86_400), help="Seconds until all are back: 30 for more than one.")
+@click.option("--batch", type=click.IntRange(1, 10_000), help="Tokens that come back together.")
+@click.option("--to", type=click.Choice(["active", "quarantined"]), default="active", show_default=True)
+@click.option("--thaw-mint", is_flag=True, help="Lift the mint freeze too, once everything is back.")
+@click.option("--reason", default="restored from the shell", show_default=True, help="For the record.")
+@click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @reach
-def restore(accessor: str, target: str | None, data: Path | None, admin_token: str | None, as_json: bool) -> None:
-    """Restore a quarantined or suspended token. A revoked one stays revoked."""
+def restore(
+    accessor: str | None,
+    cohort: str | None,
+    principal: str | None,
+    label: str | None,
+    everyone: bool,
+    over: float | None,
+    batch: int | None,
+    to: str,
+    thaw_mint: bool,
+    reason: str,
+    detach: bool,
+    target: str | None,
+    data: Path | None,
+    admin_token: str | None,
+    as_json: bool,
+) -> None:
+    """Restore a quarantined or suspended token by its accessor, or a whole selection in batches, each looked at before
+    the next. A revoked one stays revoked. Exit code 1: it was halted or stopped."""
+    named = {"cohort": cohort, "principal": principal, "label": label, "all": everyone or None}
+    selector = {name: value for name, value in named.items() if value is not None}
+    if len(selector) + (accessor is not None) != 1:
+        raise click.UsageError("name exactly one of ACCESSOR, --cohort, --principal, --label, --all")
     with open_target(target, data, admin_token) as control:
-        token = control.patch(f"/control/tokens/{accessor}", {"state": "active"})
-    _print(token, as_json)
+        if accessor is not None:
+            _print(control.patch(f"/control/tokens/{accessor}", {"state": to}), as_json)
+            return
+        body: dict[str, Any] = {"selector": selector, "reason": reason, "to": to, "thaw_mint": thaw_mint}
+        given = {"over_seconds": over, "batch": batch, "confirm": "all" if everyone else None}
+        body |= {name: value for name, value in given.items() if value is not None}
+        begun = control.post("/control/restorations", body)
+        ended = restoring.followed(control, begun, detach=detach, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(ended))
+    sys.exit(0 if ended["state"] in ("done", "running") else 1)
 
 
 def _print(token: dict[str, Any], as_json: bool) -> None:
@@ -191,7 +237,8 @@ def _print(token: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(token))
         return
     for name, value in token.items():
-        click.echo(f"{name:15} {_moment(value) if name.endswith('_at') else value}")
+        shown = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:15} {_moment(value) if name.endswith('_at') else shown}")
 
 
 def _line(token: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from gateway.control.schemas import EventInfo, EventPage
 from gateway.exercise import service
 from gateway.web.auth import Admin
 from gateway.web.context import Context, Ctx
+from gateway.web.faults import leaving
 
 router = APIRouter(prefix="/control", tags=["control"])
 
@@ -53,7 +54,7 @@ async def stream(
 
 async def _follow(request: Request, ctx: Context, after: int, kind: str) -> AsyncIterator[str]:
     silent = 0.0
-    while not await request.is_disconnected():
+    while not (leaving(request.scope) or await request.is_disconnected()):
         found = await service.event_page(ctx.store, after=after, limit=200, kind=kind)
         for event in found:
             after = event.seq

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from gateway.revocations import InFlight, Revocation, effect, service
+from gateway.revocations import InFlight, Revocation, SparedJobs, effect, service
 from gateway.revocations.effect import EffectReport
 from gateway.revocations.service import Selector
 from gateway.web.auth import Admin
@@ -102,22 +102,27 @@ class AppliedItem(Item):
 
 class PreviewAnswer(BaseModel):
     """Exact counts at the moment of asking. `children` of the tokens were minted by others of them, or go with a token
-    that is named; `links` are share links that play; `bystanders` are accepted tokens that stay so."""
+    that is named; `credits_released` are held for the jobs; `links` are share links that play, `streams` event streams
+    that are open in any gateway; `bystanders` are accepted tokens that stay so."""
 
     tokens: int
     children: int
     jobs: JobCounts
+    credits_released: int
     links: int
     webhook_endpoints: int
     pending_deliveries: int
+    streams: int
     bystanders: int
     items: list[Item]
 
 
 class RevocationAnswer(BaseModel):
-    """A revocation that has happened. `jobs` are those it stopped, `kept` those it let go on."""
+    """A revocation that has happened. `jobs` are those it stopped, for which `credits_released` were given back, `kept`
+    those it let go on; `txn` is on its security events."""
 
     id: str
+    txn: str
     selector: dict[str, Any]
     reason: str
     actor: str
@@ -126,6 +131,7 @@ class RevocationAnswer(BaseModel):
     tokens: int
     jobs: JobCounts
     kept: JobCounts
+    credits_released: int
     children: int
     in_flight: InFlightBody
     items: list[AppliedItem]
@@ -135,6 +141,7 @@ class RevocationAnswer(BaseModel):
         """As the row says."""
         return cls(
             id=revocation.id,
+            txn=revocation.txn,
             selector=revocation.selector,
             reason=revocation.reason,
             actor=revocation.actor,
@@ -143,6 +150,7 @@ class RevocationAnswer(BaseModel):
             tokens=revocation.tokens,
             jobs=JobCounts(queued=revocation.jobs_queued, running=revocation.jobs_running),
             kept=JobCounts(queued=revocation.taken.kept, running=revocation.taken.going_on),
+            credits_released=revocation.taken.credits,
             children=revocation.taken.children,
             in_flight=InFlightBody(**vars(revocation.in_flight)),
             items=[AppliedItem.model_validate(vars(item)) for item in revocation.items],
@@ -166,6 +174,11 @@ class SparedNow(BaseModel):
     stored: int
     withheld: int
 
+    @classmethod
+    def of(cls, spared: SparedJobs) -> SparedNow:
+        """As the rows say."""
+        return cls(waiting=spared.waiting, running=spared.running, stored=spared.stored, withheld=spared.withheld)
+
 
 class TransfersSince(BaseModel):
     """Transfers that were open when their token was revoked, and the bytes that were sent after the acknowledgement;
@@ -177,6 +190,41 @@ class TransfersSince(BaseModel):
     last_at: float | None
 
 
+class SignalsSince(BaseModel):
+    """Security events of the revocation's `txn`: acknowledged by their sink, still owed, dead, dropped with it."""
+
+    sent: int
+    owed: int
+    dead: int
+    dropped: int
+
+
+class StreamsSince(BaseModel):
+    """Event streams that were open in the revocation's transaction, those that have ended with it since, and the
+    events that were sent after the acknowledgement; `last_at` is when the last of them ended."""
+
+    open: int
+    ended: int
+    events_after: int
+    last_at: float | None
+
+
+class TimeToDead(BaseModel):
+    """One surface at one gateway. `seconds` lie between the acknowledgement and the beginning of the last request that
+    was accepted: 0 where none began later, null where none was ever accepted. `late_accepts` are the requests that
+    began later and were accepted; refusals and bytes are counted from the revocation on."""
+
+    surface: str
+    replica: str
+    accepted: int
+    last_accepted_at: float | None
+    seconds: float | None
+    late_accepts: int
+    refusals: int
+    first_refusal_at: float | None
+    bytes_after: int
+
+
 class SurfaceEffect(BaseModel):
     """One surface: how many of it ended, null where nothing is counted, and what makes it end."""
 
@@ -186,19 +234,25 @@ class SurfaceEffect(BaseModel):
 
 
 class Effect(BaseModel):
-    """What the revocation did and what happened since. `links` were share links that played, `bystanders_touched` are
+    """What the revocation did and what happened since. `credits_released` were given back at once, or when a job that
+    was spared ended without a clip. `links` were share links that played, `bystanders_touched` are
     accepted tokens outside the selection that no longer are."""
 
     jobs_stopped: JobCounts
     jobs_spared: SparedNow
+    credits_released: int
     transfers: TransfersSince
+    streams: StreamsSince
     deliveries_stopped: int
     webhook_endpoints: int
     children: int
     links: int
     bystanders: int
     bystanders_touched: int
+    signals: SignalsSince
+    late_accepts: int
     surfaces: list[SurfaceEffect]
+    time_to_dead: list[TimeToDead]
     refused: list[Refused]
 
     @classmethod
@@ -207,15 +261,20 @@ class Effect(BaseModel):
         revocation, taken = report.revocation, report.revocation.taken
         return cls(
             jobs_stopped=JobCounts(queued=revocation.jobs_queued, running=revocation.jobs_running),
-            jobs_spared=SparedNow(**vars(report.spared)),
+            jobs_spared=SparedNow.of(report.spared),
+            credits_released=taken.credits + report.spared.credits,
             transfers=TransfersSince(**vars(report.transfers)),
+            streams=StreamsSince(open=taken.streams, **vars(report.streams)),
             deliveries_stopped=taken.deliveries,
             webhook_endpoints=taken.endpoints,
             children=taken.children,
             links=taken.links,
             bystanders=taken.bystanders,
             bystanders_touched=taken.touched,
+            signals=SignalsSince(**vars(report.signals)),
+            late_accepts=sum(one.late_accepts for one in report.time_to_dead),
             surfaces=[SurfaceEffect(**vars(one)) for one in report.surfaces],
+            time_to_dead=[TimeToDead(**vars(one)) for one in report.time_to_dead],
             refused=[Refused(**vars(one)) for one in report.refusals],
         )
 
@@ -240,9 +299,11 @@ async def preview(body: PreviewRevocation, ctx: Ctx, actor: Admin) -> PreviewAns
         tokens=len(found.tokens),
         children=found.children,
         jobs=JobCounts(queued=found.hanging.queued, running=found.hanging.running),
+        credits_released=found.hanging.credits,
         links=found.hanging.links,
         webhook_endpoints=found.hanging.endpoints,
         pending_deliveries=found.hanging.deliveries,
+        streams=found.hanging.streams,
         bystanders=found.bystanders,
         items=[Item(accessor=one.accessor, principal=one.principal, cohort=one.cohort) for one in found.tokens],
     )

@@ -98,6 +98,7 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     """Back to a clean room. Tokens, jobs and clips go; the event list stays."""
     await service.reset(ctx.store, now=ctx.clock.now(), actor=actor)
     ctx.limits.clear()
+    ctx.usage.clear()
     ctx.clients.clear()
     ctx.faults.forget()
     ctx.sight.forget()

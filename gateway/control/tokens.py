@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from gateway.control.tombstones import TokenDetail
+from gateway.limits.credits import account_of
 from gateway.tokens import TokenFilter, TokenState, service
 from gateway.tokens.service import NewToken
 from gateway.tokens.tombstone import inscription
@@ -21,7 +22,8 @@ Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 class IssueToken(Body):
-    """`expires_in` is seconds; without it the token does not expire. `tier` is one of the tiers' file."""
+    """`expires_in` is seconds; without it the token does not expire. `tier` is one of the tiers' file. `credits` is
+    what its videos may cost in all; without it they cost nothing."""
 
     principal: Name
     cohort: Name
@@ -29,6 +31,7 @@ class IssueToken(Body):
     labels: list[Name] = Field([], max_length=20)
     expires_in: float | None = Field(None, gt=0, le=10 * 365 * 86_400)
     tier: str = "standard"
+    credits: int | None = Field(None, ge=0, le=10**12)
 
 
 class TokenPage(BaseModel):
@@ -49,7 +52,14 @@ async def issue(body: IssueToken, ctx: Ctx, actor: Admin) -> IssuedToken:
     now = ctx.clock.now()
     in_flight = ctx.limits.tiers.named(body.tier).in_flight
     new = NewToken(
-        body.principal, body.cohort, tuple(body.scopes), tuple(body.labels), body.expires_in, body.tier, in_flight
+        body.principal,
+        body.cohort,
+        tuple(body.scopes),
+        tuple(body.labels),
+        body.expires_in,
+        body.tier,
+        in_flight,
+        body.credits,
     )
     secret, token = await service.issue(ctx.store, ctx.keys.tokens, new, now=now, actor=actor)
     return IssuedToken(**TokenInfo.of(token, now).model_dump(), token=secret)
@@ -73,9 +83,10 @@ async def list_tokens(
 
 @router.get("/tokens/{accessor}")
 async def show(accessor: str, ctx: Ctx, actor: Admin) -> TokenDetail:
-    """One token, and who disclosed it and when it was first tried after its end."""
+    """One token, who disclosed it, when it was first tried after its end, and the credits that it draws on."""
     token = await service.show(ctx.store, accessor)
-    return TokenDetail.with_tombstone(token, await inscription(ctx.store, token), ctx.clock.now())
+    account = await account_of(ctx.store, token)
+    return TokenDetail.of_everything(token, await inscription(ctx.store, token), account, ctx.clock.now())
 
 
 @router.patch("/tokens/{accessor}")

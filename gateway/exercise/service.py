@@ -12,6 +12,7 @@ from gateway.store import (
     Connection,
     Store,
     characters,
+    credits,
     deliveries,
     disclosures,
     events,
@@ -21,8 +22,13 @@ from gateway.store import (
     idempotency,
     jobs,
     replicas,
+    restorations,
     revocations,
+    signals,
+    sinks,
+    streams,
     tokens,
+    uses,
     webhooks,
 )
 from gateway.store.exercise import Exercise, Phase
@@ -95,7 +101,13 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         deliveries.delete_all(tx)
         disclosures.delete_all(tx)
         webhooks.delete_all(tx)
+        signals.delete_all(tx)
+        sinks.delete_all(tx)
+        streams.delete_all(tx)
+        uses.delete_all(tx)
+        restorations.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
+        credits.delete_all(tx)
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)
         exercise.set_clock(tx, None)

@@ -159,10 +159,10 @@ DEFECTS: dict[Defect, Description] = {
         "a webhook with a delivery that waits",
     ),
     Defect.RESTORE_STAMPEDE: Description(
-        "Restores everybody at once, and works long on each token's first request afterwards, one after the other.",
-        "after a mass restore everybody waits, bystanders too",
+        "Restores everybody at once, whatever batch and time were asked for.",
+        "all come back in one moment, and their waiting jobs and retries with them",
         "slack-status 2018-10-18",
-        "a restoration of many tokens, whose owners come back",
+        "a restoration of more tokens than one batch",
     ),
     Defect.ALERT_LOST: Description(
         "Answers a notice of a leaked token as if it had been taken, and does nothing.",

@@ -56,8 +56,9 @@ class Sight:
         self._blurred = False
         self._speed = 1.0
         self._look_at = 0.0
-        # Writes run in a thread, reads on the event loop or in threads; all judge.
-        self._lock = threading.RLock()  # to judge a token may mean to look at the row of what to do
+        # Writes run in a thread, reads on the event loop or in threads; all judge. What is read on the way may look
+        # anew.
+        self._lock = threading.RLock()
         self._entries: dict[str, _Entry] = {}
         self._names: dict[bytes, str] = {}
         self._late: dict[str, tuple[float, Token]] = {}

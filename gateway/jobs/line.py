@@ -1,14 +1,15 @@
 """The waiting line, as far as a poll needs to know it: how long it is, who works on it, how long a render takes.
 
 Every poll of a waiting video tells its place and its estimated time. Counting the line for each would make polls as
-slow as the line is long; so what they share is read once and reused for a moment. The place itself is counted while
-the line is short; in a long one it follows from where the job stands between the line's first and last arrival, which
-is exact as long as nobody in between has left.
+slow as the line is long; so what they share is read once and reused for a moment. While the line is short, its places
+are part of that; in a long one the place follows from where the job stands between the line's first and last arrival,
+which is exact as long as nobody in between has left.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from gateway.faults import latency, profiles
@@ -16,20 +17,24 @@ from gateway.store import Connection, jobs, workers
 from gateway.store.jobs import Job, LineSegment, QueueCounts
 
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
-COUNTED_EXACTLY = 500
+LISTED = 500  # waiting jobs up to which every place is read
 # A long line is read again only after this many times what reading it took.
 REST = 50
 
 
 @dataclass(frozen=True)
 class Load:
-    """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes."""
+    """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the waiting
+    jobs by priority, the `seq` of the newest, and while there are few of them each one's (priority, `seq`), first
+    served first."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
     slots: int
     render_seconds: float
     segments: tuple[LineSegment, ...]
+    newest: int
+    places: tuple[tuple[int, int], ...] | None
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -73,10 +78,22 @@ class Line:
     def _joined(self) -> int:
         return self._arrived - self._counted
 
+    def recent(self) -> Load | None:
+        """The line as it was a moment ago at the most; None where it must be read."""
+        return self._load if time.monotonic() < self._good_until else None
+
     def ahead(self, tx: Connection, load: Load, job: Job) -> int:
         """How many waiting jobs will be served before this one; `load` is what `load()` has just said."""
-        if load.queue.waiting + self._joined <= COUNTED_EXACTLY:
-            return jobs.ahead_of(tx, job)
+        place = self.place(load, job)
+        return jobs.ahead_of(tx, job) if place is None else place
+
+    def place(self, load: Load, job: Job) -> int | None:
+        """The same as far as `load` tells it, which is `recent`: None for a job that has come since into a short line,
+        and must be counted."""
+        if load.places is not None and job.seq <= load.newest:
+            return bisect_left(load.places, (job.priority, job.seq))
+        if load.queue.waiting + self._joined <= LISTED:
+            return None
         before = sum(one.count for one in load.segments if one.priority < job.priority)
         own = next((one for one in load.segments if one.priority == job.priority), None)
         if own is None or job.seq <= own.first:
@@ -91,7 +108,9 @@ def _read(tx: Connection, now: float) -> Load:
     alive = tuple(workers.alive(tx, now - latency.WORKER_SILENCE_SECONDS))
     queue = QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx))
     slots = max(1, sum(worker.slots for worker in alive))
-    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), segments)
+    places = tuple(jobs.waiting_places(tx)) if queue.waiting <= LISTED else None
+    newest = max((one.last for one in segments), default=0)
+    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), segments, newest, places)
 
 
 def _render_seconds(tx: Connection, now: float, queue: QueueCounts, slots: int) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import secrets
 from dataclasses import dataclass, replace
 
 from gateway.errors import NotFound, QueuedJobsExceeded, QueueFull
 from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
-from gateway.limits import Tier, repeats
+from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, defects, events, jobs, taking, tokens, turns
+from gateway.store import Connection, Store, defects, events, jobs, polls, taking, tokens, turns
 from gateway.store.defects import Defect
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
@@ -41,11 +40,6 @@ class Standing:
         return None if self.eta_seconds is None else min(2000, max(200, int(self.eta_seconds * 1000) // 5))
 
 
-def new_id() -> str:
-    """A video's id. Its first 64 random bits are the clip's forensic mark."""
-    return f"video_{secrets.token_hex(16)}"
-
-
 async def submit(
     store: Store,
     line: Line,
@@ -63,12 +57,12 @@ async def submit(
 
     `id` is given where files lie ready under it, `fate` where the job is bound to meet a failure of that name. `tier`
     bounds how many of the token's jobs wait, and says when they are served. Where `attempt` was made before, the answer
-    is its job.
+    is its job. A metered token's credits are held for it; raises InsufficientQuota where there are too few.
     """
-    id = id or new_id()
+    id = id or jobs.id_at(now)
 
     def work(tx: Connection) -> Standing:
-        token_service.ensure_still_good(tx, token, token_service.WRITE, now)
+        current = token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         before = _made_before(tx, line, token, attempt, now) if attempt is not None else None
         if before is not None:
             return before
@@ -81,7 +75,9 @@ async def submit(
             taking.spare_late(tx, job)
         if attempt is not None:
             repeats.remember(tx, token.accessor, attempt, id, now=now)
-        data = {"model": request.model, "size": request.size, "seconds": request.seconds}
+        data: dict[str, object] = {"model": request.model, "size": request.size, "seconds": request.seconds}
+        if current.account is not None:
+            data["credits"] = credits.reserve(tx, current.account, id, request)
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
         )
@@ -118,14 +114,64 @@ async def poll(
 ) -> tuple[Token | None, Standing | None]:
     """A bearer's token and, if the job is its own, how that stands: one snapshot for both, because polls are many.
 
+    Every call reads the token's row anew; only what is known of the waiting line may be a moment old.
+
     The token is not judged here; without a good one the standing must not be shown.
     """
 
+    def glance(tx: Connection) -> tuple[Token, Standing | None] | None:
+        found = polls.glance(tx, secret_hash, id)
+        # A token that is refused shall cost what an unknown one does: everything, once more.
+        if found is None or not found[0].accepted(now):
+            return None
+        token, job = found
+        standing = _known_standing(line, job) if job is not None else None
+        return (token, standing) if job is None or standing is not None else None
+
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
         token, job = tokens.by_hash(tx, secret_hash), jobs.get(tx, id)
-        if token is None or job is None or job.accessor != token.accessor:
+        if token is None or job is None or job.accessor != token.accessor or not token.accepted(now):
             return token, None
         return token, _standing(tx, line, job, now)
+
+    # Nearly always one statement tells all; where it does not, everything is read anew on one snapshot.
+    seen = await store.read(glance, snapshot=False)
+    return await store.read(work) if seen is None else seen
+
+
+async def look(
+    store: Store, line: Line, token: Token, id: str, *, since: int, now: float
+) -> tuple[int, Standing] | None:
+    """How the token's own job stands, and the newest event of the list; None where nothing at all has happened since
+    the event `since`. The token is judged in the same snapshot.
+
+    Raises InvalidCredentials, or NotFound for a job that was deleted.
+    """
+
+    def work(tx: Connection) -> tuple[int, Standing] | None:
+        newest = events.last_seq(tx)
+        if newest <= since:
+            return None
+        if not defects.on(tx, Defect.STREAM_UNCHECKED):
+            token_service.ensure_still_good(tx, token, token_service.READ, now)
+        return newest, _standing(tx, line, own(tx, token, id), now)
+
+    return await store.read(work)
+
+
+async def follow_from(store: Store, token: Token, id: str, last: int | None) -> int | None:
+    """The event after which to follow the token's own job, for somebody who was told everything up to the event
+    `last`; None where that included the job's end. Raises NotFound.
+
+    A number that the list has not reached yet is of another list, and counts as none.
+    """
+
+    def work(tx: Connection) -> int | None:
+        job = own(tx, token, id)
+        if last is None or last > events.last_seq(tx):
+            return 0
+        end = events.end_of_job(tx, id) if job.ended else None
+        return None if end is not None and end <= last else last
 
     return await store.read(work)
 
@@ -242,11 +288,28 @@ def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now
     return None
 
 
+def _known_standing(line: Line, job: Job) -> Standing | None:
+    """Where a job stands, as far as what was read of the line a moment ago tells it."""
+    if job.ended:
+        return Standing(job, None, None)
+    load = line.recent()
+    if load is None:
+        return None
+    if job.status is JobStatus.IN_PROGRESS:
+        return _running(load, job)
+    ahead = line.place(load, job)
+    return None if ahead is None else Standing(job, ahead, load.eta_seconds(ahead))
+
+
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:
     if job.ended:
         return Standing(job, None, None)
     load = line.load(tx, now)
-    if job.status is JobStatus.QUEUED:
-        ahead = line.ahead(tx, load, job)
-        return Standing(job, ahead, load.eta_seconds(ahead))
+    if job.status is JobStatus.IN_PROGRESS:
+        return _running(load, job)
+    ahead = line.ahead(tx, load, job)
+    return Standing(job, ahead, load.eta_seconds(ahead))
+
+
+def _running(load: Load, job: Job) -> Standing:
     return Standing(job, None, load.render_seconds * (100 - job.progress) / 100)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from gateway.notices.keys import KeyFile, ReporterKey
 from gateway.notices.reading import MAX_RECORDED, Notice
 from gateway.revocations import service as revocation_service
 from gateway.revocations.service import Selector
+from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, defects, disclosures, events, tokens
 from gateway.store.defects import Defect
 from gateway.store.disclosures import Disclosure
@@ -95,11 +97,10 @@ async def receive(
         return await store.read(lambda tx: [_found(tx, one) is not None for one in handed])
     if await defects.on_in(store, Defect.ALERT_TWICE):
         distinct += distinct
-    if policy == "revoke":
-        await _revoke(store, key, distinct, reporter, clock)
+    told = await _revoke(store, key, distinct, reporter, clock) if policy == "revoke" else set[str]()
 
     def work(tx: Connection) -> dict[bytes, bool]:
-        return _take(tx, distinct, items=len(handed), reporter=reporter, policy=policy, now=clock.now())
+        return _take(tx, distinct, told, items=len(handed), reporter=reporter, policy=policy, now=clock.now())
 
     ours = await store.write(work) if distinct else {}
     return [ours[one.id] for one in handed]
@@ -117,29 +118,55 @@ def _found(tx: Connection, one: _Handed) -> Token | None:
     return next(iter(tokens.find(tx, TokenFilter(secret_hash=one.hashed), 1)), None) if one.hashed else None
 
 
-async def _revoke(store: Store, key: bytes, distinct: Sequence[_Handed], reporter: str, clock: Clock) -> None:
+async def _revoke(store: Store, key: bytes, distinct: Sequence[_Handed], reporter: str, clock: Clock) -> set[str]:
+    """Revokes what is alive; the accessors of which sinks have been told with it that they are known to others."""
+
     def owed(tx: Connection) -> dict[str, Notice]:
         news = [(one.notice, _found(tx, one)) for one in distinct if not disclosures.known(tx, one.id)]
         live = [(token, notice) for notice, token in news if token and token.state is not TokenState.REVOKED]
         return {token.accessor: notice for token, notice in reversed(live)}
 
     async def revoke(accessor: str, notice: Notice) -> None:
-        place = notice.recorded("url") or notice.recorded("source") or "an unnamed place"
-        reason = f"disclosed by {reporter}: found at {place}"
-        await revocation_service.apply(store, key, Selector(accessor=accessor), reason=reason, actor=ACTOR, clock=clock)
+        await revocation_service.apply(
+            store,
+            key,
+            Selector(accessor=accessor),
+            reason=_reason(reporter, notice),
+            actor=ACTOR,
+            clock=clock,
+            disclosure=_new_cause(),
+        )
 
     # Together, so that they share commits.
-    reported = (await store.read(owed)).items()
-    ended = await asyncio.gather(*(revoke(*one) for one in reported), return_exceptions=True)
+    reported = await store.read(owed)
+    ended = await asyncio.gather(*(revoke(*one) for one in reported.items()), return_exceptions=True)
     for error in ended:
         # A reset may have come between; then there is no token to revoke.
         if error is not None and not isinstance(error, NotFound):
             raise error
+    return set(reported)
+
+
+def _new_cause() -> str:
+    return f"dis_{secrets.token_hex(8)}"
+
+
+def _reason(reporter: str, notice: Notice) -> str:
+    place = notice.recorded("url") or notice.recorded("source") or "an unnamed place"
+    return f"disclosed by {reporter}: found at {place}"
 
 
 def _take(
-    tx: Connection, distinct: Sequence[_Handed], *, items: int, reporter: str, policy: Policy, now: float
+    tx: Connection,
+    distinct: Sequence[_Handed],
+    told: set[str],
+    *,
+    items: int,
+    reporter: str,
+    policy: Policy,
+    now: float,
 ) -> dict[bytes, bool]:
+    """Records the batch. Sinks learn of each token once in a batch, and not of those in `told`."""
     ours, news = {}, Counter[bool]()
     for one in distinct:
         token = _found(tx, one)
@@ -148,14 +175,18 @@ def _take(
         if known and not defects.on(tx, Defect.ALERT_TWICE):
             continue
         news[ours[one.id]] += 1
-        outcome = "false_positive" if token is None else _move(tx, token, policy, now)
         notice = one.notice
-        told = {name: notice.recorded(name) for name in ("type", "source", "url")}
+        cause = Cause(_new_cause(), now, ACTOR, _reason(reporter, notice))
+        if token is not None and token.accessor not in told:
+            told.add(token.accessor)
+            outbox.compromised(tx, token.accessor, cause)
+        outcome = "false_positive" if token is None else _move(tx, token, policy, cause)
+        fields = {name: notice.recorded(name) for name in ("type", "source", "url")}
         accessor = None if token is None else token.accessor
         if not known:
-            disclosures.insert(tx, Disclosure(one.id, accessor, reporter, **told, outcome=outcome, at=now))
+            disclosures.insert(tx, Disclosure(one.id, accessor, reporter, **fields, outcome=outcome, at=now))
         if token is not None:
-            data = {"reporter": reporter, **told, "policy": policy, "outcome": outcome}
+            data = {"reporter": reporter, **fields, "policy": policy, "outcome": outcome}
             events.append(tx, EventKind.DISCLOSURE_MATCHED, at=now, actor=ACTOR, accessor=accessor, data=data)
     if news:
         counts: dict[str, object] = {
@@ -169,14 +200,15 @@ def _take(
     return ours
 
 
-def _move(tx: Connection, token: Token, policy: Policy, now: float) -> str:
+def _move(tx: Connection, token: Token, policy: Policy, cause: Cause) -> str:
     """Quarantines where that is a step down; what the token is afterwards."""
     if policy != "quarantine" or token.state is not TokenState.ACTIVE:
         return str(token.state)
     to = TokenState.QUARANTINED
-    tokens.set_state(tx, token.accessor, to, at=now)
+    tokens.set_state(tx, token.accessor, to, at=cause.at)
     data = {"from": str(token.state), "to": str(to)}
-    events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=now, actor=ACTOR, accessor=token.accessor, data=data)
+    events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=cause.at, actor=ACTOR, accessor=token.accessor, data=data)
+    outbox.state_changed(tx, token.accessor, token.state, to, cause)
     return str(to)
 
 

@@ -15,6 +15,7 @@ from gateway.tokens import secret as secrets_format
 from gateway.tokens import service
 from gateway.web.auth import Admin
 from gateway.web.context import Ctx
+from gateway.web.surfaces import surface_of
 
 router = APIRouter(prefix="/oauth", tags=["oauth"])
 
@@ -80,9 +81,11 @@ async def introspect(request: Request, ctx: Ctx, actor: Admin) -> JSONResponse:
     secret = await _token_field(request)
     if secret is None:
         return _invalid_request()
-    token = await service.introspect(ctx.store, ctx.keys.tokens, secret, now=ctx.clock.now())
+    now = ctx.clock.now()
+    token = await service.introspect(ctx.store, ctx.keys.tokens, secret, now=now)
     if token is None:
         return JSONResponse({"active": False}, headers=NO_STORE)
+    ctx.usage.note_behind(token.accessor, surface_of(request.scope), now)
     body: dict[str, Any] = {
         "active": True,
         "scope": " ".join(token.scopes),
@@ -103,10 +106,12 @@ async def _token_field(request: Request) -> str | None:
         return None
     try:
         async with request.form(max_files=0) as form:
-            values = form.getlist("token")
+            values, hints = form.getlist("token"), form.getlist("token_type_hint")
     except HTTPException:
         return None
-    return values[0] if len(values) == 1 and isinstance(values[0], str) and values[0] else None
+    if len(values) != 1 or len(hints) > 1:  # none may be given twice (RFC 6749, section 3.2)
+        return None
+    return values[0] if isinstance(values[0], str) and values[0] else None
 
 
 def _invalid_request() -> JSONResponse:

@@ -20,10 +20,12 @@ USER_AGENT = f"leakdrill/{__version__}"
 
 @dataclass(frozen=True)
 class Reply:
-    """What a receiver answered; its body is not read. `retry_after` is the header as it came."""
+    """What a receiver answered. `retry_after` is the header as it came; `content` is the beginning of the body, as much
+    of it as the caller wanted."""
 
     status: int
     retry_after: str | None = None
+    content: bytes = b""
 
 
 async def fetch(
@@ -59,8 +61,9 @@ async def post(
     resolve: Resolver = system_resolver,
     tls: ssl.SSLContext | None = None,
     before_sending: Callable[[], Awaitable[None]] | None = None,
+    wanted: int = 0,
 ) -> Reply:
-    """Sends exactly `content`; whatever status comes back is the reply.
+    """Sends exactly `content`; whatever status comes back is the reply, with at most `wanted` bytes of its body.
 
     `before_sending` is awaited when the connection stands and nothing has been sent; what it raises ends the call.
     Raises UrlRefused or FetchFailed.
@@ -69,7 +72,8 @@ async def post(
         async with asyncio.timeout(timeout):
             target = await checked(url, allow_private=allow_private, param=param, resolve=resolve)
             async with _call(_Request("POST", target, content, headers, before_sending), tls) as response:
-                return Reply(response.status_code, response.headers.get("retry-after"))
+                answered = await _beginning(response, wanted)
+                return Reply(response.status_code, response.headers.get("retry-after"), answered)
     except TimeoutError as exc:
         raise FetchFailed(f"The receiver did not answer within {timeout:g} s.", param=param) from exc
     except httpx.HTTPError as exc:
@@ -141,6 +145,16 @@ async def _bounded(response: httpx.Response, max_bytes: int, param: str | None) 
             raise FetchFailed(f"The URL delivers more than {max_bytes} bytes.", param=param)
         parts.append(chunk)
     return b"".join(parts)
+
+
+async def _beginning(response: httpx.Response, wanted: int) -> bytes:
+    content = b""
+    if wanted:
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) >= wanted:
+                break
+    return content[:wanted]
 
 
 @lru_cache(maxsize=1)

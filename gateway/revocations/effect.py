@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import NotFound
-from gateway.store import Connection, Store, revocations
-from gateway.store.revocations import Refusals, Revocation, SparedJobs, Transfers
+from gateway.store import Connection, Store, revocations, signals, uses
+from gateway.store.revocations import EndedStreams, Refusals, Revocation, SparedJobs, Transfers
+from gateway.store.signals import SignalCounts
 
 #: What makes each surface end.
 MECHANISMS = {
@@ -15,6 +16,7 @@ MECHANISMS = {
     "running jobs": "failed in the same transaction; the worker asks every 0.1 s whether the job is still its own",
     "spared jobs": "marked in the same transaction; a claim takes them, and nothing is served to a revoked token",
     "transfers": "each gateway looks at the tokens of open transfers every 0.1 s and resets their connections",
+    "streams": "each gateway looks at the tokens of open streams every 0.1 s, and reads them with each event",
     "signed links": "the token behind a link is read at each request",
     "share links": "the token behind a share is read at each request",
     "webhook deliveries": "stopped in the same transaction, and the token is read once more before the bytes",
@@ -33,13 +35,35 @@ class SurfaceEffect:
 
 
 @dataclass(frozen=True)
+class TimeToDead:
+    """The end of one surface at one gateway, as its requests show it. Times are Unix seconds, of the gateway's clock.
+
+    `seconds` lie between the acknowledgement and the beginning of the last request that was accepted: 0 where none
+    began later, None where none was ever accepted. `late_accepts` began later, refusals and bytes came later.
+    """
+
+    surface: str
+    replica: str
+    accepted: int
+    last_accepted_at: float | None
+    seconds: float | None
+    late_accepts: int
+    refusals: int
+    first_refusal_at: float | None
+    bytes_after: int
+
+
+@dataclass(frozen=True)
 class EffectReport:
     """A revocation and what came of it, as far as it has come."""
 
     revocation: Revocation
     spared: SparedJobs
     transfers: Transfers
+    signals: SignalCounts
+    streams: EndedStreams
     surfaces: tuple[SurfaceEffect, ...]
+    time_to_dead: tuple[TimeToDead, ...]
     refusals: tuple[Refusals, ...]
 
 
@@ -52,8 +76,10 @@ async def report(store: Store, id: str) -> EffectReport:
             return None
         spared, transfers = revocations.spared_jobs(tx, id), revocations.transfers(tx, revocation)
         refusals = tuple(revocations.refusals(tx, revocation))
-        surfaces = _surfaces(revocation, spared, transfers, sum(one.count for one in refusals))
-        return EffectReport(revocation, spared, transfers, surfaces, refusals)
+        streams = revocations.streams(tx, revocation)
+        told = signals.counts(tx, revocation.txn)
+        surfaces = _surfaces(revocation, spared, transfers, streams, sum(one.count for one in refusals))
+        return EffectReport(revocation, spared, transfers, told, streams, surfaces, _ends(tx, revocation), refusals)
 
     found = await store.read(work)
     if found is None:
@@ -61,8 +87,35 @@ async def report(store: Store, id: str) -> EffectReport:
     return found
 
 
+def _ends(tx: Connection, revocation: Revocation) -> tuple[TimeToDead, ...]:
+    """Every surface at every gateway that has seen the tokens, by name."""
+    used = {(one.surface, one.replica): one for one in uses.of_ended(tx, revocation.id)}
+    since = revocation.last_event
+    refused = {(one.surface, one.replica): one for one in uses.refused_after(tx, revocation.id, since)}
+    sent = uses.bytes_after(tx, revocation.id, since)
+    found = []
+    for key in sorted(used.keys() | refused.keys() | sent.keys()):
+        use, refusal = used.get(key), refused.get(key)
+        seconds = None if use is None else 0.0
+        if use is not None and use.late:
+            seconds = use.last_accepted_at - revocation.acknowledged_at
+        found.append(
+            TimeToDead(
+                *key,
+                accepted=0 if use is None else use.accepted,
+                last_accepted_at=None if use is None else use.last_accepted_at,
+                seconds=seconds,
+                late_accepts=0 if use is None else use.late,
+                refusals=0 if refusal is None else refusal.count,
+                first_refusal_at=None if refusal is None else refusal.first_at,
+                bytes_after=sent.get(key, 0),
+            )
+        )
+    return tuple(found)
+
+
 def _surfaces(
-    revocation: Revocation, spared: SparedJobs, transfers: Transfers, refused: int
+    revocation: Revocation, spared: SparedJobs, transfers: Transfers, streams: EndedStreams, refused: int
 ) -> tuple[SurfaceEffect, ...]:
     ended: dict[str, int | None] = {
         "requests": refused,
@@ -70,6 +123,7 @@ def _surfaces(
         "running jobs": revocation.jobs_running,
         "spared jobs": spared.stored + spared.withheld,
         "transfers": transfers.cut,
+        "streams": streams.ended,
         "signed links": None,
         "share links": revocation.taken.links,
         "webhook deliveries": revocation.taken.deliveries,

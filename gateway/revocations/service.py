@@ -2,7 +2,7 @@
 
 Applying is one transaction over tokens, jobs and the event list. When it has committed, no later request passes the
 bearer check. Unless `InFlight` says otherwise, no queued job of those tokens exists then, a worker that still renders
-one can no longer finish it, and open transfers end within the next look at their tokens.
+one can no longer finish it, and open transfers and streams end within the next look at their tokens.
 
 Whatever the tokens minted goes with them. The row of each is read again before the transaction ends, so that the answer
 says what is there and not what was asked for.
@@ -10,22 +10,26 @@ says what is there and not what was asked for.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from gateway.clock import Clock
-from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound
+from gateway.errors import ConfirmationRequired, InvalidRequest, NotFound, StoreUnavailable
 from gateway.events import EventKind
+from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
 from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
 from gateway.store.revocations import InFlight, Revocation, RevokedItem, Taken
-from gateway.store.taking import Hanging
+from gateway.store.taking import Hanging, Stopped
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import secret as secrets_format
+
+log = logging.getLogger("leakdrill.gateway")
 
 STOPPED = "Access was revoked before this video was finished."
 UNSENT = "Access was revoked before this was delivered."
@@ -127,71 +131,115 @@ async def apply(
     clock: Clock,
     in_flight: InFlight | None = None,
     confirmed: bool = False,
+    disclosure: str | None = None,
 ) -> Revocation:
     """Revokes, stops what hangs on the tokens and records it, as one transaction. Doing it again changes nothing and
-    says `already`, but for what an earlier one spared: a stricter `in_flight` ends that.
+    says `already`, but for what an earlier one spared: a stricter `in_flight` ends that. `disclosure` is the cause that
+    its security events share with a notice of the leak; without one, the revocation is its own.
 
     Raises ConfirmationRequired for everyone without a second word, NotFound where nothing matches.
     """
+    _ensure_meant(selector, confirmed)
+    order = _Order(
+        id=f"rev_{secrets.token_hex(8)}",
+        selector=selector,
+        which=selector.which(key),
+        policy=in_flight or InFlight(),
+        reason=reason,
+        actor=actor,
+        requested_at=clock.now(),
+        disclosure=disclosure,
+    )
+    if store.sight is not None:
+        await store.sight.before_revocation(store, order.which)
+    return await _acknowledged(store, await store.write(lambda tx: _take(tx, order, clock)), clock)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A revocation that was asked for."""
+
+    id: str
+    selector: Selector
+    which: TokenFilter
+    policy: InFlight
+    reason: str
+    actor: str
+    requested_at: float
+    disclosure: str | None
+
+
+def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
+    """The transaction."""
+    which = order.which
+    matched = _matched(tx, order.selector, which)
+    if matched and not order.selector.everyone and defects.on(tx, Defect.OVER_REVOCATION):
+        which = TokenFilter(cohort=matched[0].cohort)
+        matched = _matched(tx, order.selector, which)
+    at = clock.now()
+    hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
+    finish = order.policy.transfers == "finish"
+    changed = tokens.revoke(tx, which, revocation=order.id, reason=order.reason, at=at, finish=finish)
+    by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and order.selector.token is None
+    done = InFlight("keep", "finish", "finish") if by_console else order.policy
+    queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=order.id, now=at)
+    webhooks = deliveries.stop_revoked(tx, order.id, why=UNSENT, now=at)
+    left = tokens.count_accepted_outside(tx, which, at)
+    taken = Taken(
+        children=_children([one for one in matched if one.state is not TokenState.REVOKED]),
+        kept=kept,
+        going_on=going_on,
+        links=hanging.links,
+        endpoints=hanging.endpoints,
+        deliveries=webhooks,
+        bystanders=left,
+        touched=others - left,
+        streams=hanging.streams,
+        credits=queued.credits + running.credits,
+    )
+    recorded = clock.now()
+    revocation = Revocation(
+        id=order.id,
+        selector=order.selector.described(matched),
+        reason=order.reason,
+        actor=order.actor,
+        requested_at=order.requested_at,
+        recorded_at=recorded,
+        acknowledged_at=recorded,
+        last_event=events.last_seq(tx),
+        tokens=changed,
+        jobs_queued=queued.jobs,
+        jobs_running=running.jobs,
+        in_flight=order.policy,
+        txn=order.disclosure or order.id,
+        taken=taken,
+        items=_outcomes(matched, tokens.find_tree(tx, which)),
+    )
+    revocations.insert(tx, revocation)
+    _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
+    return revocation
+
+
+def _ensure_meant(selector: Selector, confirmed: bool) -> None:
     if selector.everyone and not confirmed:
         raise ConfirmationRequired(
             'This revokes every token. Send "confirm": "all" as well if that is meant.', param="confirm"
         )
-    which, policy = selector.which(key), in_flight or InFlight()
-    requested_at = clock.now()
-    if store.sight is not None:
-        await store.sight.before_revocation(store, which)
-    id = f"rev_{secrets.token_hex(8)}"
 
-    def work(tx: Connection) -> Revocation:
-        matched = _matched(tx, selector, which)
-        if defects.on(tx, Defect.OVER_REVOCATION):
-            return take(tx, _matched(tx, selector, widened := TokenFilter(cohort=matched[0].cohort)), widened)
-        return take(tx, matched, which)
 
-    def take(tx: Connection, matched: list[Token], which: TokenFilter) -> Revocation:
-        at = clock.now()
-        hanging, others = taking.hanging(tx, which, at), tokens.count_accepted_outside(tx, which, at)
-        finish = policy.transfers == "finish"
-        changed = tokens.revoke(tx, which, revocation=id, reason=reason, at=at, finish=finish)
-        by_console = defects.on(tx, Defect.CONSOLE_DIFFERS) and selector.token is None
-        done = InFlight("keep", "finish", "finish") if by_console else policy
-        queued, running, kept, going_on = _end_jobs(tx, which, done, revocation=id, now=at)
-        webhooks = deliveries.stop_revoked(tx, id, why=UNSENT, now=at)
-        items = _outcomes(matched, tokens.find_tree(tx, which))
-        left = tokens.count_accepted_outside(tx, which, at)
-        taken = Taken(
-            children=_children([one for one in matched if one.state is not TokenState.REVOKED]),
-            kept=kept,
-            going_on=going_on,
-            links=hanging.links,
-            endpoints=hanging.endpoints,
-            deliveries=webhooks,
-            bystanders=left,
-            touched=others - left,
-        )
-        revocation = Revocation(
-            id=id,
-            selector=selector.described(matched),
-            reason=reason,
-            actor=actor,
-            requested_at=requested_at,
-            acknowledged_at=clock.now(),
-            tokens=changed,
-            jobs_queued=queued,
-            jobs_running=running,
-            in_flight=policy,
-            taken=taken,
-            items=items,
-        )
-        revocations.insert(tx, revocation)
-        _record(tx, revocation)
-        return revocation
-
-    revocation = await store.write(work)
+async def _acknowledged(store: Store, revocation: Revocation, clock: Clock) -> Revocation:
+    """Tells other gateways, where they must be told, and notes a moment behind the commit: what begins after it meets
+    the revocation, and what was accepted before the commit began before it. The revocation stands even where this
+    cannot be noted."""
     if store.sight is not None:
         await store.sight.after_revocation(store, tuple(item.accessor for item in revocation.items))
-    return revocation
+    at = clock.now()
+    try:
+        await store.write(lambda tx: revocations.acknowledge(tx, revocation.id, at), brief=True)
+    except StoreUnavailable as exc:
+        log.warning("action=acknowledgement_unwritten revocation=%s reason=%s", revocation.id, exc)
+        return revocation
+    return replace(revocation, acknowledged_at=at)
 
 
 async def show(store: Store, id: str) -> Revocation:
@@ -220,9 +268,10 @@ def _children(found: list[Token]) -> int:
 
 def _end_jobs(
     tx: Connection, which: TokenFilter, policy: InFlight, *, revocation: str, now: float
-) -> tuple[int, int, int, int]:
-    """How many waiting and running jobs were stopped, and how many waiting and running ones were spared."""
-    queued = running = kept = going_on = 0
+) -> tuple[Stopped, Stopped, int, int]:
+    """The waiting and the running jobs that were stopped, and how many waiting and running ones were spared."""
+    queued = running = Stopped(0, 0)
+    kept = going_on = 0
     if policy.running == "cancel":
         running = taking.stop_jobs(tx, which, JobStatus.IN_PROGRESS, revocation=revocation, message=STOPPED, now=now)
     else:
@@ -246,9 +295,17 @@ def _outcomes(before: list[Token], after: list[Token]) -> tuple[RevokedItem, ...
     return tuple(RevokedItem(one.accessor, one.principal, one.cohort, outcome(one)) for one in before)
 
 
-def _record(tx: Connection, revocation: Revocation) -> None:
+def _tell(tx: Connection, revocation: Revocation, disclosed: TokenFilter | None) -> int:
+    """Queues what sinks are owed; what the disclosed tokens minted was not disclosed itself."""
+    leaked = frozenset(token.accessor for token in tokens.find(tx, disclosed)) if disclosed else frozenset[str]()
+    ended = [item.accessor for item in revocation.items if item.outcome == "revoked"]
+    cause = Cause(revocation.txn, revocation.acknowledged_at, revocation.actor, revocation.reason)
+    return outbox.access_ended(tx, ended, cause, disclosed=leaked)
+
+
+def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
-    at = revocation.acknowledged_at
+    at = revocation.recorded_at
     events.append(
         tx,
         EventKind.REVOCATION_APPLIED,
@@ -263,7 +320,9 @@ def _record(tx: Connection, revocation: Revocation) -> None:
             "accessors": [item.accessor for item in revocation.items if item.outcome == "revoked"],
             "jobs": {"queued": revocation.jobs_queued, "running": revocation.jobs_running},
             "webhooks": revocation.taken.deliveries,
+            "signals": signals,
             "children": revocation.taken.children,
+            "credits_released": revocation.taken.credits,
             "in_flight": asdict(revocation.in_flight),
         },
     )

@@ -1,17 +1,16 @@
-"""Webhook delivery rows: what is to be told, to whom, and how it went.
-
-A claim moves `next_attempt_at` beyond the longest that an attempt can take. So a row whose gateway was ended in the
-middle becomes due again by itself, and two gateways never hold the same row.
-"""
+"""Webhook delivery rows: what is to be told, to whom, and how it went."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.store import defects
+from gateway.store import attempts, defects
+from gateway.store.attempts import Outbox
 from gateway.store.defects import Defect
 from gateway.store.protocol import Connection, Row
+
+OUTBOX = Outbox("webhook_deliveries", lane="endpoint", order="next_attempt_at, seq")
 
 
 class DeliveryState(StrEnum):
@@ -64,84 +63,19 @@ def insert(
 
 
 def any_due(tx: Connection, now: float) -> bool:
-    """Whether anything waits for an attempt: one step into an index, for a gateway that has nothing to do."""
-    sql = "SELECT 1 FROM webhook_deliveries WHERE state = 'pending' AND next_attempt_at <= :now LIMIT 1"
-    return tx.fetch_one(sql, {"now": now}) is not None
+    """Whether anything waits for an attempt."""
+    return attempts.any_due(tx, OUTBOX, now)
 
 
 def due(tx: Connection, now: float) -> list[Delivery]:
-    """The most urgent due delivery of each endpoint. The walk goes from endpoint to endpoint, so that thousands of
-    deliveries to one receiver neither hide another's nor are read."""
-    rows = tx.fetch_all(
-        "WITH RECURSIVE lanes (endpoint) AS ("
-        "SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending' UNION ALL "
-        "SELECT (SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending' AND endpoint > lanes.endpoint) "
-        "FROM lanes WHERE lanes.endpoint IS NOT NULL) "
-        "SELECT * FROM webhook_deliveries WHERE seq IN ("
-        "SELECT (SELECT seq FROM webhook_deliveries WHERE state = 'pending' AND endpoint = lanes.endpoint "
-        "AND next_attempt_at <= :now ORDER BY next_attempt_at, seq LIMIT 1) FROM lanes) "
-        "ORDER BY next_attempt_at, seq",
-        {"now": now},
-    )
-    return [_delivery(row) for row in rows]
+    """The most urgent due delivery of each endpoint."""
+    return [_delivery(row) for row in attempts.due(tx, OUTBOX, now)]
 
 
 def claim(tx: Connection, delivery: Delivery, *, now: float, until: float) -> Delivery | None:
     """Takes the delivery's next attempt, if its row still is as it was read; None where somebody was faster."""
-    row = tx.fetch_one(
-        "UPDATE webhook_deliveries SET attempts = attempts + 1, next_attempt_at = :until "
-        "WHERE seq = :seq AND attempts = :attempts AND state = 'pending' AND next_attempt_at <= :now RETURNING *",
-        {"until": until, "now": now, "seq": delivery.seq, "attempts": delivery.attempts},
-    )
+    row = attempts.claim(tx, OUTBOX, delivery, now=now, until=until)
     return _delivery(row) if row else None
-
-
-def still_pending(tx: Connection, delivery: Delivery) -> bool:
-    """Whether this attempt may still be sent."""
-    return (
-        tx.fetch_one(
-            "SELECT 1 FROM webhook_deliveries WHERE seq = :seq AND attempts = :attempts AND state = 'pending'",
-            {"seq": delivery.seq, "attempts": delivery.attempts},
-        )
-        is not None
-    )
-
-
-def end(
-    tx: Connection, delivery: Delivery, state: DeliveryState, *, status_code: int | None, error: str | None, at: float
-) -> bool:
-    """Ends the delivery; False where it ended otherwise or another attempt has it."""
-    return bool(
-        tx.execute(
-            "UPDATE webhook_deliveries SET state = :state, next_attempt_at = NULL, status_code = :status, "
-            "error = :error, ended_at = :at WHERE seq = :seq AND attempts = :attempts AND state = 'pending'",
-            {
-                "state": str(state),
-                "status": status_code,
-                "error": error,
-                "at": at,
-                "seq": delivery.seq,
-                "attempts": delivery.attempts,
-            },
-        )
-    )
-
-
-def postpone(tx: Connection, delivery: Delivery, *, until: float, status_code: int | None, error: str) -> bool:
-    """Notes a failed attempt and when the next one is due."""
-    return bool(
-        tx.execute(
-            "UPDATE webhook_deliveries SET next_attempt_at = :until, status_code = :status, error = :error "
-            "WHERE seq = :seq AND attempts = :attempts AND state = 'pending'",
-            {
-                "until": until,
-                "status": status_code,
-                "error": error,
-                "seq": delivery.seq,
-                "attempts": delivery.attempts,
-            },
-        )
-    )
 
 
 def stop_revoked(tx: Connection, revocation: str, *, why: str, now: float) -> int:
@@ -152,15 +86,6 @@ def stop_revoked(tx: Connection, revocation: str, *, why: str, now: float) -> in
         "UPDATE webhook_deliveries SET state = 'stopped', next_attempt_at = NULL, error = :why, ended_at = :now "
         "WHERE state = 'pending' AND accessor IN (SELECT accessor FROM tokens WHERE revocation = :revocation)",
         {"why": why, "now": now, "revocation": revocation},
-    )
-
-
-def stop_endpoint(tx: Connection, endpoint: str, *, why: str, now: float) -> int:
-    """Stops what still waits for one endpoint; the number of deliveries."""
-    return tx.execute(
-        "UPDATE webhook_deliveries SET state = 'stopped', next_attempt_at = NULL, error = :why, ended_at = :now "
-        "WHERE state = 'pending' AND endpoint = :endpoint",
-        {"why": why, "now": now, "endpoint": endpoint},
     )
 
 

@@ -1,7 +1,8 @@
 """What PostgreSQL is told where SQLite's words are written.
 
 The tables and the statements are written once, in words that both know or that SQLite knows. This is all that differs:
-types, the two functions that read JSON text, the numbers that AUTOINCREMENT gives, and how parameters are marked.
+types, the two functions that read JSON text, the numbers that AUTOINCREMENT gives, triggers that refuse, and how
+parameters are marked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA", "TEX
 # A sequence would leave gaps where a transaction is taken back, and in the event list a gap is a dropped line. Writers
 # follow one another anyhow, so a row that counts holds nobody up, and tells what AUTOINCREMENT's own table tells.
 # JSON text may hold an escaped NUL, which no text of PostgreSQL can hold; it stands there as NUL does in `nul_free`.
+# A domain is the only way to say in which order the texts that a function gives are compared.
 _PRELUDE = r"""
 CREATE TABLE schema_version (version BIGINT NOT NULL);
 CREATE TABLE numbered (name TEXT COLLATE "C" PRIMARY KEY, seq BIGINT NOT NULL);
@@ -22,18 +24,27 @@ CREATE FUNCTION next_number(counted TEXT) RETURNS BIGINT LANGUAGE SQL VOLATILE A
     INSERT INTO numbered AS own (name, seq) VALUES (counted, 1)
     ON CONFLICT (name) DO UPDATE SET seq = own.seq + 1 RETURNING seq
 $$;
-CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS TEXT LANGUAGE SQL IMMUTABLE AS $$
-    SELECT replace(document, '\u0000', '\ufdd0')::jsonb #>> string_to_array(substr(path, 3), '.')
+CREATE DOMAIN bytewise AS TEXT COLLATE "C";
+CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS bytewise LANGUAGE SQL IMMUTABLE AS $$
+    SELECT replace(document, '\u0000', '\ufdd0')::jsonb
+        #>> string_to_array(btrim(regexp_replace(path, '[].[]+', '.', 'g'), '$.'), '.')
 $$;
-CREATE FUNCTION json_each(document TEXT) RETURNS TABLE (value TEXT) LANGUAGE SQL IMMUTABLE AS $$
-    SELECT jsonb_array_elements_text(replace(document, '\u0000', '\ufdd0')::jsonb)
+CREATE FUNCTION json_each(document TEXT) RETURNS TABLE (key BIGINT, value bytewise) LANGUAGE SQL IMMUTABLE AS $$
+    SELECT place - 1, item FROM jsonb_array_elements_text(replace(document, '\u0000', '\ufdd0')::jsonb)
+    WITH ORDINALITY AS items (item, place)
 $$;
 """
+_TRIGGER = """CREATE FUNCTION {trigger}() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE integrity_constraint_violation USING MESSAGE = {why}; END
+$$;
+CREATE TRIGGER {trigger} {event} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {trigger}()"""
 NUL_STANDS_AS = "\ufdd0"  # a noncharacter, which Unicode keeps for a program's own use
 
 _WORDS = re.compile(
     r"""(?P<skip>'(?:[^']|'')*' | --[^\n]*)
       | CREATE\ TABLE\ (?P<table>\w+)
+      | CREATE\ TRIGGER\ (?P<trigger>\w+)\ (?P<event>[^;]*?)\s+WHEN\ (?P<when>[^;]*?)\s+
+        BEGIN\ SELECT\ RAISE\(ABORT,\ (?P<why>'[^']*')\);\ END
       | INTEGER\ PRIMARY\ KEY\ (?P<numbered>AUTOINCREMENT)
       | \ WITHOUT\ (?P<rowid>ROWID)
       | \b(?P<type>INTEGER|REAL|BLOB|TEXT)\b""",
@@ -57,6 +68,8 @@ def tables(text: str) -> str:
         if found["table"]:
             table = found["table"]
             return found[0]
+        if found["trigger"]:
+            return _TRIGGER.format(**found.groupdict())
         if found["numbered"]:
             return f"BIGINT PRIMARY KEY DEFAULT next_number('{table}')"
         return "" if found["rowid"] else _TYPES[found["type"]]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash
 from gateway.store import exercise
-from gateway.store.protocol import Connection, Row
+from gateway.store.protocol import ChainEnd, Connection, Row
+
+#: What is told of a token after its end; an index holds these, and is used where the condition is spelled like this.
+AFTERWARDS = "kind IN ('request.refused', 'transfer.cut', 'transfer.finished', 'stream.ended')"
 
 
 def append(
@@ -22,28 +24,37 @@ def append(
     data: Mapping[str, object] | None = None,
 ) -> None:
     """Adds one line in the caller's transaction: where the line cannot be written, the change does not happen."""
+    end = tx.chain_end or _chain_end(tx)
+    replay_at, name, text = end.clock.iso(at) if end.clock else None, str(kind), canonical(data or {})
+    own = chain_hash(
+        end.hash, at=at, replay_at=replay_at, kind=name, actor=actor, accessor=accessor, job=job, data=text
+    )
+    tx.insert(
+        "INSERT INTO events (at, replay_at, kind, actor, accessor, job, data, previous, hash) "
+        "VALUES (:at, :replay_at, :kind, :actor, :accessor, :job, :data, :previous, :hash)",
+        {
+            "at": at,
+            "replay_at": replay_at,
+            "kind": name,
+            "actor": actor,
+            "accessor": accessor,
+            "job": job,
+            "data": text,
+            "previous": end.hash,
+            "hash": own,
+        },
+    )
+    tx.chain_end = ChainEnd(own, end.clock)
+
+
+def _chain_end(tx: Connection) -> ChainEnd:
     # One statement for both: this runs inside every change.
     row = tx.fetch_one(
         "SELECT (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) AS hash, exercise.* FROM exercise WHERE id = 1"
     )
     if row is None:
         raise LookupError("the exercise row is missing")
-    previous = row["hash"] or GENESIS
-    clock = exercise.clock_of(row)
-    fields: dict[str, Any] = {
-        "at": at,
-        "replay_at": clock.iso(at) if clock else None,
-        "kind": str(kind),
-        "actor": actor,
-        "accessor": accessor,
-        "job": job,
-        "data": canonical(data or {}),
-    }
-    tx.execute(
-        "INSERT INTO events (at, replay_at, kind, actor, accessor, job, data, previous, hash) "
-        "VALUES (:at, :replay_at, :kind, :actor, :accessor, :job, :data, :previous, :hash)",
-        {**fields, "previous": previous, "hash": chain_hash(previous, **fields)},
-    )
+    return ChainEnd(row["hash"] or GENESIS, exercise.clock_of(row))
 
 
 def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Event]:
@@ -55,12 +66,12 @@ def page(tx: Connection, *, after: int, limit: int, kind: str = "") -> list[Even
     return [_event(row) for row in rows]
 
 
-def first_of_job(tx: Connection, prefix: str) -> Event | None:
-    """How the job whose id starts with `prefix` came in; the list is walked, which is fine for a rare question."""
+def first_of_job(tx: Connection, ending: str) -> Event | None:
+    """How the job whose id ends with `ending` came in; the list is walked, which is fine for a rare question."""
     row = tx.fetch_one(
-        "SELECT * FROM events WHERE kind = 'job.queued' AND substr(job, 1, length(:prefix)) = :prefix "
-        "ORDER BY seq LIMIT 1",
-        {"prefix": prefix},
+        "SELECT * FROM events WHERE kind = 'job.queued' AND length(job) >= length(:ending) "
+        "AND substr(job, length(job) - length(:ending) + 1) = :ending ORDER BY seq LIMIT 1",
+        {"ending": ending},
     )
     return _event(row) if row else None
 
@@ -77,12 +88,22 @@ def first_of_token(tx: Connection, accessor: str) -> Event | None:
 def first_misuse(tx: Connection, accessor: str, since: float) -> float | None:
     """When the first request was refused because the token is revoked, Unix seconds; None for never."""
     row = tx.fetch_one(
-        "SELECT min(at) AS at FROM events WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished') "
+        f"SELECT min(at) AS at FROM events WHERE {AFTERWARDS} "
         "AND kind = 'request.refused' AND accessor = :accessor AND at >= :since "
         "AND json_extract(data, '$.reason') = 'revoked'",
         {"accessor": accessor, "since": since},
     )
     return row["at"] if row else None
+
+
+def end_of_job(tx: Connection, job: str) -> int | None:
+    """The number of the event that tells how the job ended; None where there is none."""
+    row = tx.fetch_one(
+        "SELECT max(seq) AS seq FROM events "
+        "WHERE kind IN ('job.completed', 'job.failed', 'job.cancelled') AND job = :job",
+        {"job": job},
+    )
+    return row["seq"] if row else None
 
 
 def last_seq(tx: Connection) -> int:

@@ -60,6 +60,7 @@ def set_broadcast(tx: Connection, text: str | None) -> None:
 
 def set_clock(tx: Connection, clock: ReplayClock | None) -> None:
     """The replay clock; None takes it away."""
+    tx.chain_end = None
     tx.execute(
         "UPDATE exercise SET anchor = :anchor, anchor_wall = :wall, speed = :speed, running = :running, "
         "utc_offset = :offset WHERE id = 1",

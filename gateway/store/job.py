@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,9 +85,15 @@ class Job:
         return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
+def id_at(now: float) -> str:
+    """A new video's id: when it was made, as 64 bits with whole seconds in the first half, and 64 random bits, all in
+    hexadecimal. Ids of one moment stand together in the index, where random ones would touch a page each."""
+    return f"video_{int(now * 2**32):016x}{secrets.token_hex(8)}"
+
+
 def reference_of(id: str) -> int:
-    """The 64 bits by which a clip names its job: the first half of the id's random part."""
-    return int(id.removeprefix("video_")[:16], 16)
+    """The 64 bits by which a clip names its job: the id's random half, its last 16 digits."""
+    return int(id[-16:], 16)
 
 
 def reference_text(reference: int) -> str:

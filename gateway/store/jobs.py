@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import turns
-from gateway.store.job import Job, JobStatus, RenderRequest, reference_of, reference_text
-from gateway.store.protocol import Connection, Row
+from gateway.store import credits, turns
+from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
+from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
 # What a job is can be had from here too, beside what is done with it.
-__all__ = ["Job", "JobStatus", "RenderRequest", "reference_of", "reference_text"]
+__all__ = ["Job", "JobStatus", "RenderRequest", "id_at", "reference_of", "reference_text"]
 
 COLUMNS = ", ".join(field.name for field in fields(Job))
 COLUMNS_OF_JOBS = ", ".join(f"jobs.{field.name}" for field in fields(Job))
@@ -52,9 +53,9 @@ def insert(
     fate: str | None = None,
 ) -> Job:
     """Adds a queued job."""
-    row = tx.fetch_one(
+    seq = tx.insert(
         "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at) RETURNING seq",
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at)",
         {
             "id": id,
             "accessor": accessor,
@@ -64,15 +65,13 @@ def insert(
             "at": at,
         },
     )
-    if row is None:
-        raise LookupError(f"the job {id} is not there after its insertion")
-    return Job(row["seq"], id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
+    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
 def get(tx: Connection, id: str) -> Job | None:
     """The job, unless deleted."""
     row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE id = :id AND deleted_at IS NULL", {"id": id})
-    return _job(row) if row else None
+    return job_of(row) if row else None
 
 
 def arrived(tx: Connection, accessor: str, id: str) -> bool:
@@ -90,7 +89,7 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
         f"ORDER BY seq {direction} LIMIT :limit",
         {"accessor": accessor, "after": after, "limit": limit},
     )
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 def ahead_of(tx: Connection, job: Job) -> int:
@@ -127,6 +126,12 @@ def segments(tx: Connection) -> list[LineSegment]:
     return [LineSegment(row["priority"], row["n"], row["first"], row["last"]) for row in rows]
 
 
+def waiting_places(tx: Connection) -> list[tuple[int, int]]:
+    """The waiting line as (priority, `seq`), first served first."""
+    rows = tx.fetch_all("SELECT priority, seq FROM jobs WHERE status = 'queued' ORDER BY priority, seq")
+    return [(priority, seq) for priority, seq in rows]
+
+
 def running(tx: Connection) -> int:
     """How many jobs are being rendered."""
     row = tx.fetch_one("SELECT count(*) AS n FROM jobs WHERE status = 'in_progress'")
@@ -157,7 +162,7 @@ def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
         f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
         {"now": now, "max": max_attempts},
     )
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 def next_claim(tx: Connection, now: float) -> Job | None:
@@ -169,7 +174,7 @@ def next_claim(tx: Connection, now: float) -> Job | None:
         f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
         {"now": now},
     ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
-    return _job(row) if row else None
+    return job_of(row) if row else None
 
 
 def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: float) -> Job | None:
@@ -187,7 +192,7 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
             "status": str(job.status),
         },
     )
-    return _job(row) if row else None
+    return job_of(row) if row else None
 
 
 def still_held(tx: Connection, id: str, attempt: int) -> bool:
@@ -230,35 +235,39 @@ def complete(
     expires_at: float,
     next_tick: int | None = None,
 ) -> bool:
-    """Finishes the attempt. False where it is no longer the holder: its output must then be discarded."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-            "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-            "WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {
-                "now": now,
-                "expires": expires_at,
-                "file": file,
-                "bytes": size,
-                "tick": next_tick,
-                "id": id,
-                "attempt": attempt,
-            },
-        )
+    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
+    then be discarded."""
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
+        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
+        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        {
+            "now": now,
+            "expires": expires_at,
+            "file": file,
+            "bytes": size,
+            "tick": next_tick,
+            "id": id,
+            "attempt": attempt,
+        },
     )
+    if row is not None and row["account"] is not None:
+        credits.capture(tx, row["account"], row["credits"])
+    return row is not None
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
-    """Ends a job that has not ended; with `attempt`, only while that attempt holds it."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
-            "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-            "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt)",
-            {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
-        )
+    """Ends a job that has not ended, and gives back what was held for it; with `attempt`, only while that attempt holds
+    it."""
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
+        "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
+        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) RETURNING account, credits",
+        {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
+    if row is not None and row["account"] is not None:
+        credits.release(tx, row["account"], row["credits"])
+    return row is not None
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:
@@ -304,7 +313,7 @@ def _parsed(text: str) -> RenderRequest:
 _remembered = lru_cache(maxsize=4096)(_parsed)
 
 
-def _job(row: Row) -> Job:
+def job_of(row: Iterable[Any]) -> Job:
     """From a row of `COLUMNS`: by place, because a look-up by name costs more than the query."""
     seq, id, accessor, status, request, *rest = row
     return Job(seq, id, accessor, _STATUS[status], _request(request), *rest)

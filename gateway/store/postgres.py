@@ -142,6 +142,7 @@ class PostgresStore:
         """
         with self._connection() as connection:
             connection.command(_WRITING)
+            connection.chain_end = None  # others may have written since
             if len(works) == 1:
                 outcomes: list[_Outcome] = [(works[0](connection), None)]
             else:
@@ -223,6 +224,7 @@ def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection
         if connection.lost:
             raise
         connection.command("ROLLBACK TO unit; RELEASE unit")
+        connection.chain_end = None
         return None, _told(exc)
     return result, None
 

@@ -22,7 +22,7 @@ from psycopg.types.numeric import Int8Dumper
 
 from gateway.errors import OperatorError
 from gateway.store.dialect import NUL_STANDS_AS, nul_free, statement, with_nul
-from gateway.store.protocol import Params, Row, Sight
+from gateway.store.protocol import ChainEnd, Params, Row, Sight
 
 _NUMBERS = itertools.count(1)
 
@@ -77,9 +77,17 @@ class PostgresConnection:
         self._asked_at: float | None = None
         self._ending = threading.Lock()
         self.sight: Sight | None = None
+        self.chain_end: ChainEnd | None = None
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         return self._run(sql, params).rowcount
+
+    def insert(self, sql: str, params: Params | None = None) -> int:
+        row = self.fetch_one(f"{sql} RETURNING seq", params)
+        if row is None:
+            raise LookupError(f"no row was added by {sql}")
+        number: int = row["seq"]
+        return number
 
     def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:
         return self._run(sql, params).fetchone()
@@ -186,6 +194,14 @@ class _TextLoader(Loader):
         return with_nul(text) if NUL_STANDS_AS in text else text
 
 
+class _SumLoader(Loader):
+    """What adds up integers is a `numeric` there, and an integer on SQLite."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = str(data, "ascii")
+        return float(text) if "." in text else int(text)
+
+
 class _TruthDumper(Int8Dumper):
     """As on SQLite: 1 or 0."""
 
@@ -214,6 +230,7 @@ def connect(url: str) -> PostgresConnection:
         raw.adapters.register_dumper(int, Int8Dumper)
         raw.adapters.register_dumper(bool, _TruthDumper)
         raw.adapters.register_loader("text", _TextLoader)
+        raw.adapters.register_loader("numeric", _SumLoader)
         connection = PostgresConnection(raw)
         connection.command(_SESSION)
     except BaseException:

@@ -7,7 +7,10 @@ returns and rolled back when it raises. Parameters are named (`:name`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from gateway.clock import ReplayClock
 
 if TYPE_CHECKING:
     from gateway.store.tokens import Token, TokenFilter
@@ -54,14 +57,32 @@ class Sight(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ChainEnd:
+    """Where the event list ends: the last line's hash, and the replay clock that its next line is stamped with."""
+
+    hash: str
+    clock: ReplayClock | None
+
+
 class Connection(Protocol):
-    """One open transaction. `sight` is None where the database's word goes."""
+    """One open transaction. `sight` is None where the database's word goes.
+
+    `chain_end` is what it has read of the event list's end, so that writes which share a commit read it once. None
+    where it must be read: at the beginning, after part of the transaction was taken back, and once the clock is set.
+    """
+
+    chain_end: ChainEnd | None
 
     @property
     def sight(self) -> Sight | None: ...
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         """Runs a statement; the number of rows it touched."""
+        ...
+
+    def insert(self, sql: str, params: Params | None = None) -> int:
+        """Adds one row to a table that numbers its rows (`seq`); the number that it was given."""
         ...
 
     def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:

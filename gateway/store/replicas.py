@@ -69,7 +69,7 @@ def take_wakeups(tx: Connection) -> set[str]:
 
 def revoked_since(tx: Connection, moment: float) -> bool:
     """Whether anything was revoked at or after `moment`."""
-    row = tx.fetch_one("SELECT 1 FROM revocations WHERE acknowledged_at >= :moment LIMIT 1", {"moment": moment})
+    row = tx.fetch_one("SELECT 1 FROM revocations WHERE recorded_at >= :moment LIMIT 1", {"moment": moment})
     return row is not None
 
 

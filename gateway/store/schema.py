@@ -6,6 +6,16 @@
 VERSION = 3
 
 SQLITE = """
+CREATE TABLE credit_accounts (
+    id         TEXT PRIMARY KEY,
+    granted    INTEGER NOT NULL CHECK (granted >= 0),
+    reserved   INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    spent      INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+    released   INTEGER NOT NULL DEFAULT 0 CHECK (released >= 0),
+    created_at REAL NOT NULL,
+    CHECK (reserved + spent <= granted)
+);
+
 CREATE TABLE tokens (
     accessor       TEXT PRIMARY KEY,
     secret_hash    BLOB NOT NULL UNIQUE,
@@ -26,13 +36,36 @@ CREATE TABLE tokens (
     revocation     TEXT,
     fingerprint    TEXT NOT NULL,
     transfers      TEXT CHECK (transfers = 'finish'),
-    parent         TEXT REFERENCES tokens (accessor)
+    parent         TEXT REFERENCES tokens (accessor),
+    account        TEXT REFERENCES credit_accounts (id)
 );
 CREATE INDEX tokens_cohort ON tokens (cohort);
 CREATE INDEX tokens_principal ON tokens (principal);
 CREATE INDEX tokens_revocation ON tokens (revocation);
 CREATE INDEX tokens_fingerprint ON tokens (fingerprint);
 CREATE INDEX tokens_parent ON tokens (parent) WHERE parent IS NOT NULL;
+-- Nothing leads back from revoked, whoever writes.
+CREATE TRIGGER tokens_stay_revoked BEFORE UPDATE OF state ON tokens
+    WHEN old.state = 'revoked' AND new.state <> 'revoked'
+    BEGIN SELECT RAISE(ABORT, 'a revoked token stays revoked'); END;
+
+CREATE TABLE token_uses (
+    accessor         TEXT NOT NULL,
+    surface          TEXT NOT NULL,
+    replica          TEXT NOT NULL,
+    accepted         INTEGER NOT NULL,
+    late             INTEGER NOT NULL,
+    last_accepted_at REAL NOT NULL,
+    PRIMARY KEY (accessor, surface, replica)
+) WITHOUT ROWID;
+
+CREATE TABLE open_streams (
+    id       TEXT PRIMARY KEY,
+    accessor TEXT NOT NULL,
+    replica  TEXT NOT NULL,
+    seen_at  REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tokens_account ON tokens (account) WHERE account IS NOT NULL;
 
 CREATE TABLE jobs (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -61,7 +94,9 @@ CREATE TABLE jobs (
     fate          TEXT,
     spared        TEXT CHECK (spared IN ('finish', 'withhold')),
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
-    share_id      TEXT
+    share_id      TEXT,
+    account       TEXT,
+    credits       INTEGER CHECK (credits >= 0)
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
@@ -71,6 +106,7 @@ CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progr
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
 CREATE UNIQUE INDEX jobs_share_link ON jobs (share_id) WHERE share_id IS NOT NULL;
 CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
+CREATE INDEX jobs_metered ON jobs (account, status) WHERE account IS NOT NULL;
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
 
 CREATE TABLE revocations (
@@ -79,14 +115,61 @@ CREATE TABLE revocations (
     reason          TEXT NOT NULL,
     actor           TEXT NOT NULL,
     requested_at    REAL NOT NULL,
-    acknowledged_at REAL NOT NULL,
+    recorded_at     REAL NOT NULL,
+    acknowledged_at REAL,
+    last_event      INTEGER NOT NULL,
     tokens          INTEGER NOT NULL,
     jobs_queued     INTEGER NOT NULL,
     jobs_running    INTEGER NOT NULL,
     in_flight       TEXT NOT NULL,
+    txn             TEXT NOT NULL,
     taken           TEXT NOT NULL,
     items           TEXT NOT NULL
 );
+
+CREATE TABLE restorations (
+    id           TEXT PRIMARY KEY,
+    selector     TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    actor        TEXT NOT NULL,
+    target       TEXT NOT NULL CHECK (target IN ('active', 'quarantined')),
+    thaw         INTEGER NOT NULL,
+    over_seconds REAL NOT NULL,
+    size         INTEGER NOT NULL,
+    interval     REAL NOT NULL,
+    requested_at REAL NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'halted', 'stopped')),
+    because      TEXT,
+    brought      INTEGER NOT NULL,
+    next_at      REAL NOT NULL,
+    ended_at     REAL
+);
+-- One at a time: two together would bring back more than either says.
+CREATE UNIQUE INDEX restorations_running ON restorations (state) WHERE state = 'running';
+
+CREATE TABLE restoration_items (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    accessor    TEXT NOT NULL,
+    principal   TEXT NOT NULL,
+    cohort      TEXT NOT NULL,
+    outcome     TEXT NOT NULL CHECK (outcome IN ('waiting', 'restored', 'already', 'final', 'failed')),
+    batch       INTEGER,
+    verified    INTEGER,
+    why         TEXT,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX restoration_items_token ON restoration_items (restoration, accessor);
+
+CREATE TABLE restoration_batches (
+    restoration TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    at          REAL NOT NULL,
+    tokens      INTEGER NOT NULL,
+    verified    INTEGER,
+    checked_at  REAL,
+    PRIMARY KEY (restoration, number)
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -101,7 +184,8 @@ CREATE TABLE events (
     hash      TEXT NOT NULL
 );
 CREATE INDEX events_afterwards ON events (accessor, seq)
-    WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished');
+    WHERE kind IN ('request.refused', 'transfer.cut', 'transfer.finished', 'stream.ended');
+CREATE INDEX events_ends ON events (job, seq) WHERE kind IN ('job.completed', 'job.failed', 'job.cancelled');
 
 CREATE TABLE workers (
     name         TEXT PRIMARY KEY,
@@ -193,6 +277,40 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_lanes ON webhook_deliveries (endpoint, next_attempt_at, seq) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (accessor) WHERE state = 'pending';
+
+CREATE TABLE sinks (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE,
+    url           TEXT NOT NULL,
+    issuer        TEXT NOT NULL,
+    audience      TEXT NOT NULL,
+    "authorization" TEXT,
+    status        TEXT NOT NULL CHECK (status IN ('enabled', 'paused', 'disabled')),
+    created_at    REAL NOT NULL,
+    updated_at    REAL NOT NULL
+);
+
+-- One Security Event Token for one sink. While its sink is paused, `next_attempt_at` is null.
+CREATE TABLE signals (
+    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT NOT NULL UNIQUE,
+    sink            TEXT NOT NULL,
+    txn             TEXT NOT NULL,
+    accessor        TEXT,
+    kind            TEXT NOT NULL,
+    event           TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead', 'dropped')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL,
+    status_code     INTEGER,
+    err             TEXT,
+    error           TEXT,
+    created_at      REAL NOT NULL,
+    ended_at        REAL
+);
+CREATE INDEX signals_due ON signals (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX signals_lanes ON signals (sink, seq, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX signals_cause ON signals (txn, state);
 
 CREATE TABLE faults (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,

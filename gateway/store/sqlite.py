@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
-from gateway.store.protocol import Connection, Params, Row, Sight
+from gateway.store.protocol import ChainEnd, Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
 T = TypeVar("T")
@@ -37,9 +37,16 @@ class _SQLiteConnection:
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
         self.sight: Sight | None = None
+        self.chain_end: ChainEnd | None = None
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         return self._raw.execute(sql, params or {}).rowcount
+
+    def insert(self, sql: str, params: Params | None = None) -> int:
+        row = self._raw.execute(sql, params or {}).lastrowid
+        if row is None:
+            raise LookupError(f"no row was added by {sql}")
+        return row
 
     def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:
         row: Row | None = self._raw.execute(sql, params or {}).fetchone()
@@ -79,6 +86,7 @@ class _SQLiteConnection:
                     if not self._raw.in_transaction:  # SQLite gave up on all of it: a full disk, say
                         raise
                     self._raw.execute("ROLLBACK TO unit")
+                    self.chain_end = None
                     outcomes.append((None, _told(exc)))
                 self._raw.execute("RELEASE unit")
         return outcomes
@@ -94,6 +102,7 @@ class _SQLiteConnection:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
         self._raw.execute(begin)
+        self.chain_end = None  # another process may have written since
         try:
             yield
             self._raw.execute("COMMIT")

@@ -7,52 +7,67 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.store import credits
 from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
+from gateway.store.streams import SILENT_SECONDS
 from gateway.store.tokens import TokenFilter
 
 
 @dataclass(frozen=True)
 class Hanging:
     """What hangs on some tokens: jobs that wait and that are rendered, share links that play, webhook endpoints,
-    deliveries that wait."""
+    deliveries that wait, event streams that are open in any gateway, credits that are held for the jobs."""
 
     queued: int
     running: int
     links: int
     endpoints: int
     deliveries: int
+    streams: int
+    credits: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Jobs that were ended, and the credits that were given back for them."""
+
+    jobs: int
+    credits: int
 
 
 def hanging(tx: Connection, which: TokenFilter, now: float) -> Hanging:
     """Counts on one snapshot; tokens that are revoked already hold nothing up."""
+    theirs = "accessor IN (SELECT accessor FROM owners)"
     row = tx.fetch_one(
         f"WITH owners (accessor) AS (SELECT accessor FROM tokens WHERE state <> 'revoked' AND {which.tree()}) SELECT "
-        "(SELECT count(*) FROM jobs WHERE status = 'queued' AND accessor IN (SELECT accessor FROM owners)) AS queued, "
-        "(SELECT count(*) FROM jobs WHERE status = 'in_progress' "
-        "AND accessor IN (SELECT accessor FROM owners)) AS running, "
+        f"(SELECT count(*) FROM jobs WHERE status = 'queued' AND {theirs}) AS queued, "
+        f"(SELECT count(*) FROM jobs WHERE status = 'in_progress' AND {theirs}) AS running, "
         "(SELECT count(*) FROM jobs WHERE share <> 'private' AND share = 'approved' AND deleted_at IS NULL "
-        "AND expires_at > :now AND accessor IN (SELECT accessor FROM owners)) AS links, "
-        "(SELECT count(*) FROM webhook_endpoints WHERE accessor IN (SELECT accessor FROM owners)) AS endpoints, "
-        "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' "
-        "AND accessor IN (SELECT accessor FROM owners)) AS deliveries",
-        {**which.params(), "now": now},
+        f"AND expires_at > :now AND {theirs}) AS links, "
+        f"(SELECT count(*) FROM webhook_endpoints WHERE {theirs}) AS endpoints, "
+        f"(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND {theirs}) AS deliveries, "
+        f"(SELECT count(*) FROM open_streams WHERE seen_at >= :alive AND {theirs}) AS streams",
+        {**which.params(), "now": now, "alive": now - SILENT_SECONDS},
     )
     if row is None:
         raise LookupError("a row of counts is missing")
-    return Hanging(row["queued"], row["running"], row["links"], row["endpoints"], row["deliveries"])
+    reserved = sum(credits.held(tx, which, status) for status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS))
+    return Hanging(**dict(row), credits=reserved)
 
 
 def stop_jobs(
     tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, message: str, now: float
-) -> int:
-    """Ends every job in `status`, those included that an earlier revocation had spared; the number of jobs."""
-    return tx.execute(
+) -> Stopped:
+    """Ends every job in `status`, those included that an earlier revocation had spared."""
+    released = credits.release_held(tx, which, status)
+    ended = tx.execute(
         "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
         "completed_at = :now, lease_until = NULL, revocation = :revocation, spared = NULL "
         f"WHERE status = :job_status AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
         {**which.params(), "message": message, "now": now, "revocation": revocation, "job_status": str(status)},
     )
+    return Stopped(ended, released)
 
 
 def spare_jobs(tx: Connection, which: TokenFilter, status: JobStatus, *, revocation: str, withhold: bool) -> int:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from typing import Any
 
 from gateway.store import defects
 from gateway.store.defects import Defect
@@ -41,6 +42,7 @@ class Token:
     revoked_reason: str | None
     revocation: str | None
     parent: str | None = None  # the accessor of the token that minted it
+    account: str | None = None  # whose credits its videos cost; None where it is unmetered
 
     def expired(self, now: float) -> bool:
         """Whether its time is over."""
@@ -160,8 +162,8 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
     """Adds a new row. `in_flight` is what a worker's claim reads: how many of its jobs may be rendered at once."""
     tx.execute(
         "INSERT INTO tokens (accessor, secret_hash, fingerprint, principal, cohort, scopes, labels, tier, in_flight, "
-        "state, created_at, expires_at, parent) VALUES (:accessor, :secret_hash, :fingerprint, :principal, :cohort, "
-        ":scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent)",
+        "state, created_at, expires_at, parent, account) VALUES (:accessor, :secret_hash, :fingerprint, :principal, "
+        ":cohort, :scopes, :labels, :tier, :in_flight, :state, :created_at, :expires_at, :parent, :account)",
         {
             "accessor": token.accessor,
             "secret_hash": secret_hash,
@@ -176,6 +178,7 @@ def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *
             "created_at": token.created_at,
             "expires_at": token.expires_at,
             "parent": token.parent,
+            "account": token.account,
         },
     )
 
@@ -210,7 +213,8 @@ def _seen(tx: Connection, row: Row | None, reading: Reading) -> Token | None:
     if row is None:
         return None
     token = token_of(row)
-    if token.parent is None or defects.on(tx, Defect.CHILD_SURVIVES):
+    # What is revoked is judged by its own row, so that refusing it takes what refusing an unknown one does.
+    if token.parent is None or token.state is TokenState.REVOKED or defects.on(tx, Defect.CHILD_SURVIVES):
         return token
     return _as_above(tx, token, token.parent, reading)
 
@@ -219,6 +223,12 @@ def own_row(tx: Connection, accessor: str) -> Token | None:
     """The row that `accessor` names, whatever became of the token that minted it."""
     row = tx.fetch_one(f"SELECT {COLUMNS} FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
     return token_of(row) if row else None
+
+
+def hash_of(tx: Connection, accessor: str) -> bytes | None:
+    """By what a request finds the token that `accessor` names."""
+    row = tx.fetch_one("SELECT secret_hash FROM tokens WHERE accessor = :accessor", {"accessor": accessor})
+    return row["secret_hash"] if row else None
 
 
 def _as_above(tx: Connection, token: Token, above: str | None, reading: Reading) -> Token:
@@ -364,7 +374,7 @@ def delete_all(tx: Connection) -> int:
     return tx.execute("DELETE FROM tokens")
 
 
-def token_of(row: Row) -> Token:
+def token_of(row: Iterable[Any]) -> Token:
     """From a row of `COLUMNS`, by place."""
     accessor, principal, cohort, scopes, labels, tier, state, *rest = row
     return Token(

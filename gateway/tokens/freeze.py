@@ -30,19 +30,20 @@ async def show(store: Store) -> Freeze | None:
 async def put(store: Store, scopes: Iterable[str] | None, *, now: float, actor: str) -> Freeze | None:
     """Freezes those scopes and no others, all of them where none is named; None thaws. To what is in force already it
     changes nothing."""
+    return await store.write(lambda tx: put_in(tx, scopes, now=now, actor=actor))
+
+
+def put_in(tx: Connection, scopes: Iterable[str] | None, *, now: float, actor: str) -> Freeze | None:
+    """The same as a part of a transaction."""
     wanted = None if scopes is None else tuple(dict.fromkeys(scopes))
-
-    def work(tx: Connection) -> Freeze | None:
-        before = in_force(tx)
-        if (None if before is None else before.scopes) == wanted:
-            return before
-        after = None if wanted is None else Freeze(wanted, now)
-        exercise.set_mint_freeze(tx, None if after is None else json.dumps(asdict(after)))
-        kind = EventKind.MINT_THAWED if after is None else EventKind.MINT_FROZEN
-        events.append(tx, kind, at=now, actor=actor, data={"scopes": list(wanted or ()) or ["*"]})
-        return after
-
-    return await store.write(work)
+    before = in_force(tx)
+    if (None if before is None else before.scopes) == wanted:
+        return before
+    after = None if wanted is None else Freeze(wanted, now)
+    exercise.set_mint_freeze(tx, None if after is None else json.dumps(asdict(after)))
+    kind = EventKind.MINT_THAWED if after is None else EventKind.MINT_FROZEN
+    events.append(tx, kind, at=now, actor=actor, data={"scopes": list(wanted or ()) or ["*"]})
+    return after
 
 
 def in_force(tx: Connection) -> Freeze | None:

@@ -33,8 +33,8 @@ class Keyring:
 
 def load_keyring(settings: Settings) -> Keyring:
     """Reads the secrets, creating each file at the first start; raises OperatorError where that cannot be done."""
-    root = settings.secret_key or _kept(settings.data / KEY_FILE, lambda: secrets.token_hex(32))
-    admin = settings.admin_token or _kept(settings.data / ADMIN_FILE, lambda: f"lda_{secrets.token_urlsafe(32)}")
+    root = settings.secret_key or kept(settings.data / KEY_FILE, lambda: secrets.token_hex(32))
+    admin = settings.admin_token or kept(settings.data / ADMIN_FILE, lambda: f"lda_{secrets.token_urlsafe(32)}")
     return Keyring(
         tokens=_derive(root, b"tokens"), links=_derive(root, b"links"), marks=_derive(root, b"marks"), admin=admin
     )
@@ -44,8 +44,9 @@ def _derive(root: str, use: bytes) -> bytes:
     return hmac.digest(root.encode(), b"leakdrill:" + use, hashlib.sha256)
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
-    """The file's content; where there is no file, a new one, safe against several processes starting at once."""
+def kept(path: Path, make: Callable[[], str]) -> str:
+    """The file's content; where there is no file, a new one with mode 0600, safe against several processes starting at
+    once. Raises OperatorError where that cannot be done."""
     try:
         if not path.exists():
             fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -31,7 +31,7 @@ class NewChild:
 
 
 async def mint(store: Store, key: bytes, parent: Token, new: NewChild, *, now: float) -> tuple[str, Token]:
-    """A new secret, shown this once, and its row: the parent's principal, cohort and tier.
+    """A new secret, shown this once, and its row: the parent's principal, cohort, tier and account of credits.
 
     Raises InvalidCredentials or InsufficientScope where the parent may not mint any more, InvalidRequest for a scope
     that it cannot give, Conflict for too many children or while minting is frozen.
@@ -58,6 +58,7 @@ async def mint(store: Store, key: bytes, parent: Token, new: NewChild, *, now: f
             revoked_reason=None,
             revocation=None,
             parent=present.accessor,
+            account=present.account,
         )
         service.add(tx, key, secret, child, in_flight=new.in_flight, now=now, actor=present.principal)
         return child

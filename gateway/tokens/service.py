@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import Conflict, InsufficientScope, InvalidCredentials, NotFound
 from gateway.events import EventKind
+from gateway.signals import Cause, outbox
 from gateway.store import Connection, Store, events, tokens
+from gateway.store import credits as accounts
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import freeze
 from gateway.tokens import secret as secrets_format
@@ -16,6 +18,7 @@ READ = "videos:read"
 WRITE = "videos:write"
 MINT = "tokens:mint"  # only where it is asked for
 SCOPES = (READ, WRITE)
+ALL_SCOPES = (*SCOPES, MINT)
 
 REFUSAL = (
     "Incorrect API key provided. It is unknown, expired or no longer accepted; ask whoever gave it to you for another."
@@ -33,7 +36,8 @@ LADDER: dict[TokenState, frozenset[TokenState]] = {
 @dataclass(frozen=True)
 class NewToken:
     """What to issue. `expires_in` is seconds; None never expires. `in_flight` is how many of its jobs may be rendered
-    at once, as its tier says; None means any number."""
+    at once, as its tier says; None means any number. `credits` is what its videos, and those of all it mints, may cost;
+    None is unmetered."""
 
     principal: str
     cohort: str
@@ -42,13 +46,15 @@ class NewToken:
     expires_in: float | None = None
     tier: str = "standard"
     in_flight: int | None = None
+    credits: int | None = None
 
 
 async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: str) -> tuple[str, Token]:
     """A new secret, shown this once, and its row. Raises Conflict while minting is frozen."""
     secret = secrets_format.mint()
+    accessor = f"tok_{secrets.token_hex(8)}"
     token = Token(
-        accessor=f"tok_{secrets.token_hex(8)}",
+        accessor=accessor,
         principal=new.principal,
         cohort=new.cohort,
         scopes=new.scopes,
@@ -61,16 +67,31 @@ async def issue(store: Store, key: bytes, new: NewToken, *, now: float, actor: s
         revoked_at=None,
         revoked_reason=None,
         revocation=None,
+        account=None if new.credits is None else accessor,
     )
 
-    await store.write(lambda tx: add(tx, key, secret, token, in_flight=new.in_flight, now=now, actor=actor))
+    def work(tx: Connection) -> None:
+        if new.credits is not None:
+            accounts.open_account(tx, accessor, new.credits, at=now)
+        add(tx, key, secret, token, in_flight=new.in_flight, now=now, actor=actor, credits=new.credits)
+
+    await store.write(work)
     return secret, token
 
 
 def add(
-    tx: Connection, key: bytes, secret: str, token: Token, *, in_flight: int | None, now: float, actor: str
+    tx: Connection,
+    key: bytes,
+    secret: str,
+    token: Token,
+    *,
+    in_flight: int | None,
+    now: float,
+    actor: str,
+    credits: int | None = None,
 ) -> None:
-    """Adds a token's row and its event; raises Conflict while minting is frozen for its scopes."""
+    """Adds a token's row and its event; raises Conflict while minting is frozen for its scopes. `credits` is what the
+    account was opened with that came with it."""
     freeze.ensure_thawed(tx, token.scopes)
     hashed, fingerprint = secrets_format.keyed_hash(key, secret), secrets_format.fingerprint(secret)
     tokens.insert(tx, token, hashed, fingerprint, in_flight=in_flight)
@@ -81,6 +102,8 @@ def add(
     }
     if token.parent is not None:
         data["parent"] = token.parent
+    if credits is not None:
+        data["credits"] = credits
     events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
 
 
@@ -91,6 +114,11 @@ def hash_of(key: bytes, bearer: str | None) -> bytes:
     if not secrets_format.well_formed(bearer):
         raise InvalidCredentials(REFUSAL, reason="malformed")
     return secrets_format.keyed_hash(key, bearer)
+
+
+def refusal() -> InvalidCredentials:
+    """What a bearer is told that is not accepted any more."""
+    return InvalidCredentials(REFUSAL)
 
 
 async def by_hash(store: Store, secret_hash: bytes) -> Token | None:
@@ -144,26 +172,34 @@ async def show(store: Store, accessor: str) -> Token:
 
 
 async def change_state(store: Store, accessor: str, to: TokenState, *, now: float, actor: str) -> Token:
-    """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move. Moving to where it is does
-    nothing. What it minted is refused and comes back with it; those rows stay as they are."""
+    """Moves a token on the ladder; raises NotFound, or Conflict for an illegal move, which is an event too. Moving to
+    where it is does nothing. What it minted is refused and comes back with it; those rows stay as they are."""
 
-    def work(tx: Connection) -> Token | None:
+    def work(tx: Connection) -> Token | Conflict | None:
         token = tokens.own_row(tx, accessor)
         if token is None or token.state is to:
             return token
-        allowed = LADDER[token.state]
-        if to not in allowed:
-            ways = " or ".join(sorted(allowed)) or "nothing: revoked is final, issue a new token"
-            raise Conflict(f"A {token.state} token cannot become {to}; it can become {ways}.", param="state")
-        tokens.set_state(tx, accessor, to, at=now)
+        legal = to in LADDER[token.state]
+        kind = EventKind.TOKEN_STATE_CHANGED if legal else EventKind.TOKEN_MOVE_REFUSED
         data = {"from": str(token.state), "to": str(to)}
-        events.append(tx, EventKind.TOKEN_STATE_CHANGED, at=now, actor=actor, accessor=accessor, data=data)
+        events.append(tx, kind, at=now, actor=actor, accessor=accessor, data=data)
+        if not legal:
+            return _illegal(token.state, to)
+        tokens.set_state(tx, accessor, to, at=now)
+        outbox.state_changed(tx, accessor, token.state, to, Cause(outbox.new_txn(), now, actor, ""))
         return replace(token, state=to)
 
-    token = await store.write(work)
-    if token is None:
+    outcome = await store.write(work)
+    if outcome is None:
         raise NotFound(f"There is no token {accessor!r}.", param="accessor", code="token_not_found")
-    return token
+    if isinstance(outcome, Conflict):
+        raise outcome
+    return outcome
+
+
+def _illegal(state: TokenState, to: TokenState) -> Conflict:
+    ways = " or ".join(sorted(LADDER[state])) or "nothing: revoked is final, issue a new token"
+    return Conflict(f"A {state} token cannot become {to}; it can become {ways}.", param="state")
 
 
 async def introspect(store: Store, key: bytes, secret: str, *, now: float) -> Token | None:
@@ -175,9 +211,12 @@ async def introspect(store: Store, key: bytes, secret: str, *, now: float) -> To
     return token if token is not None and token.accepted(now) else None
 
 
-async def record_refusal(store: Store, *, accessor: str, surface: str, reason: str, now: float) -> None:
-    """Refused use of a known token is evidence of continued abuse: it goes to the event list."""
-    data = {"surface": surface, "reason": reason}
+async def record_refusal(
+    store: Store, *, accessor: str, surface: str, use: str, replica: str, reason: str, now: float
+) -> None:
+    """Refused use of a known token is evidence of continued abuse: it goes to the event list. `surface` is the route,
+    `use` the surface as the effect report names it."""
+    data = {"surface": surface, "use": use, "replica": replica, "reason": reason}
     await store.write(
         lambda tx: events.append(tx, EventKind.REQUEST_REFUSED, at=now, actor="bearer", accessor=accessor, data=data)
     )

@@ -70,7 +70,7 @@ def _look(clip: Path, key: bytes) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _named(tx: Connection, reference: str, now: float) -> TracedJob | None:
-    queued = events.first_of_job(tx, f"video_{reference}")
+    queued = events.first_of_job(tx, reference)
     if queued is None or queued.job is None or queued.accessor is None:
         return None
     token = tokens.by_accessor(tx, queued.accessor)

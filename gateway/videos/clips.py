@@ -23,9 +23,11 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.errors import APIError, InvalidRequest, RangeNotSatisfiable
 from gateway.jobs import Job, outputs
 from gateway.jobs.outputs import Variant
-from gateway.revocations.transfers import Transfer, Transfers
+from gateway.revocations.transfers import Transfers
+from gateway.revocations.watch import Open
 from gateway.web.answers import answer
-from gateway.web.faults import sever, until_gone, written
+from gateway.web.faults import sever, unsent, until_gone
+from gateway.web.surfaces import surface_of
 
 MEDIA_TYPES: dict[Variant, str] = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
 CACHING = "private, no-cache"
@@ -90,8 +92,8 @@ class ClipResponse(FileResponse):
         if scope["method"] == "HEAD":
             await self._stream(scope, receive, send)
             return
-        surface = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}"
-        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, lambda: self._stop(scope))
+        surface, use = f"GET {getattr(scope.get('route'), 'path', scope.get('path', ''))}", surface_of(scope)
+        transfer = self._transfers.begin(self._job.accessor, self._job.id, surface, use, lambda: self._stop(scope))
         whole = False
         try:
             await self._stream(scope, receive, self._noting(send, transfer))
@@ -101,7 +103,7 @@ class ClipResponse(FileResponse):
         finally:
             await self._transfers.end(transfer, whole=whole)
 
-    def _noting(self, send: Send, transfer: Transfer) -> Send:
+    def _noting(self, send: Send, transfer: Open) -> Send:
         async def noting(message: Message) -> None:
             if transfer.cut:
                 raise _CutError
@@ -113,7 +115,7 @@ class ClipResponse(FileResponse):
 
     def _stop(self, scope: Scope) -> bool:
         """Resets the connection, unless all of this response has left: then it may serve somebody else by now."""
-        if self._handed and written(scope):
+        if self._handed and not unsent(scope):
             return False
         sever(scope)
         return True

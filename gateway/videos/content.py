@@ -13,6 +13,7 @@ from gateway.videos.clips import CLIP_ANSWERS, ClipResponse
 from gateway.videos.schemas import SignedLink
 from gateway.web.auth import Reader, strike_link
 from gateway.web.context import Context, Ctx
+from gateway.web.surfaces import surface_of
 
 router = APIRouter()
 
@@ -46,6 +47,7 @@ async def media(
     now = ctx.clock.now()
     links.verify(ctx.keys.links, video_id, exp, sig, now=now, variant=variant)
     job = await service.for_link(ctx.store, video_id, now=now)
+    ctx.usage.note_behind(job.accessor, surface_of(request.scope), now)
     if await strike_link(job.accessor, request):
         job = await service.for_link(ctx.store, video_id, now=ctx.clock.now())
     return _file(ctx, job, variant)

@@ -25,7 +25,7 @@ router = APIRouter()
 async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, changed by what the prompt names."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(orders.edit, request, token, body)
+        standing = await orders.placed(orders.edit, ctx, request, token, body)
     return video_answer(standing)
 
 
@@ -33,7 +33,7 @@ async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
 async def extend(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, and `seconds` more. `seconds` of the answer is the whole."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(orders.extend, request, token, body)
+        standing = await orders.placed(orders.extend, ctx, request, token, body)
     return video_answer(standing)
 
 
@@ -65,5 +65,5 @@ async def show_character(character_id: str, ctx: Ctx, token: Reader) -> Response
 async def remix(video_id: str, request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video like a finished one, with another prompt: seed, size, seconds, model and style stay."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(partial(orders.remix, id=video_id), request, token, body)
+        standing = await orders.placed(partial(orders.remix, id=video_id), ctx, request, token, body)
     return video_answer(standing)

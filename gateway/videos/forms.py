@@ -163,7 +163,7 @@ class CreateVideo(Form):
     num_inference_steps: Steps | None = None
     guidance_scale: Guidance | None = None
     input_reference: Annotated[PictureReference, BeforeValidator(_not_text)] | None = None
-    characters: list[Named] = Field([], max_length=MAX_CHARACTERS)
+    characters: list[Named] = Field(default_factory=list, max_length=MAX_CHARACTERS)
 
 
 class RemixVideo(Form):

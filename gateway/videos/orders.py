@@ -16,7 +16,7 @@ from fastapi import Request
 from gateway.errors import InvalidRequest
 from gateway.faults.service import FATE
 from gateway.inputs import characters
-from gateway.jobs import Job, RenderRequest, derive, outputs, service
+from gateway.jobs import Job, RenderRequest, derive, id_at, outputs, service
 from gateway.jobs.service import Standing
 from gateway.limits import repeats
 from gateway.limits.repeats import Attempt
@@ -25,7 +25,7 @@ from gateway.videos import catalog
 from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, Form, RemixVideo
 from gateway.videos.parsing import checked
 from gateway.web.bodies import Body, Upload
-from gateway.web.context import Context, context_of
+from gateway.web.context import Context
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Order:
     fate: str | None
 
 
-async def placed(place: Callable[[Order], Awaitable[Standing]], request: Request, token: Token, body: Body) -> Standing:
+async def placed(
+    place: Callable[[Order], Awaitable[Standing]], ctx: Context, request: Request, token: Token, body: Body
+) -> Standing:
     """What `place` makes of this request, or the video that the very same request made before."""
-    ctx = context_of(request)
     headers, route = request.scope["headers"], f"POST {request.scope['path']}"
     if body.files:
         files = {name: upload.path for name, upload in body.files.items()}
@@ -92,7 +93,7 @@ async def remix(order: Order, id: str) -> Standing:
     """`POST /v1/videos/{video_id}/remix`."""
     form = checked(RemixVideo, order.body)
     source = await derive.source(order.ctx.store, order.token, id, param="video_id")
-    own = service.new_id()
+    own = id_at(order.ctx.clock.now())
     request = derive.remix(source, form.prompt, input=f"{own}.mp4")
     return await _from_job(order, request, source, own, param="video_id")
 
@@ -106,7 +107,7 @@ async def edit(order: Order) -> Standing:
     upload, id = _clip(form, body, form.video.id if form.video else None)
     if upload is None:
         source = await derive.source(ctx.store, token, id, param="video.id")
-        own = service.new_id()
+        own = id_at(ctx.clock.now())
         request = derive.edit(source, form.prompt, look, input=f"{own}.mp4")
         return await _from_job(order, request, source, own, param="video.id")
     plain = await _of_upload(ctx, upload, form.prompt, "edit")
@@ -128,7 +129,7 @@ async def extend(order: Order) -> Standing:
     upload, id = _clip(form, body, form.video.id if form.video else None)
     if upload is None:
         source = await derive.source(ctx.store, token, id, param="video.id")
-        own = service.new_id()
+        own = id_at(ctx.clock.now())
         request = derive.extend(source, form.prompt, form.seconds, input=f"{own}.mp4")
         return await _from_job(order, request, source, own, param="video.id")
     request = await _of_upload(ctx, upload, form.prompt, "extend")
@@ -169,7 +170,7 @@ async def _from_picture(order: Order, request: RenderRequest, file: Path) -> Sta
 
 async def _with_input(order: Order, request: RenderRequest, file: Path) -> Standing:
     """Keeps the upload for the job; it goes again where the job is not taken."""
-    own = service.new_id()
+    own = id_at(order.ctx.clock.now())
     name = f"{own}.input"
     order.ctx.inputs.keep(file, name)
     return await _submit(order, replace(request, input=name), own)
@@ -212,4 +213,4 @@ async def _submit(order: Order, request: RenderRequest, id: str | None = None) -
 
 
 def _seed(given: int | None) -> int:
-    return secrets.randbelow(catalog.MAX_SEED + 1) if given is None else given
+    return secrets.randbits(catalog.SEED_BITS) if given is None else given

@@ -13,6 +13,7 @@ from gateway.shares import ShareState, service
 from gateway.videos.clips import CLIP_ANSWERS, ClipResponse
 from gateway.web.auth import Reader, Writer
 from gateway.web.context import Context, Ctx
+from gateway.web.surfaces import surface_of
 
 router = APIRouter(tags=["videos"])
 public = APIRouter(tags=["media"])
@@ -51,10 +52,12 @@ async def withdraw(video_id: str, request: Request, ctx: Ctx, token: Writer) -> 
 
 @public.get("/s/{share_id}", response_class=ClipResponse, responses=PLAY_ANSWERS)
 @public.head("/s/{share_id}", include_in_schema=False)
-async def play(share_id: str, ctx: Ctx) -> ClipResponse:
+async def play(share_id: str, request: Request, ctx: Ctx) -> ClipResponse:
     """A shared clip; ranges work. Whatever the reason why it does not play, the answer is the same."""
-    job = await service.playable(ctx.store, share_id, now=ctx.clock.now())
+    now = ctx.clock.now()
+    job = await service.playable(ctx.store, share_id, now=now)
     if job is not None and job.file is not None:
+        ctx.usage.note_behind(job.accessor, surface_of(request.scope), now)
         try:
             return ClipResponse(ctx.settings.media / job.file, job, "video", ctx.transfers)
         except NotFound:

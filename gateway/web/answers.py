@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,6 +28,7 @@ from gateway.errors import (
 from gateway.limits import repeats
 from gateway.tokens import service
 from gateway.web.context import ACCESSOR, context_of
+from gateway.web.surfaces import surface_of
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -36,16 +37,22 @@ REQUEST_ID = "leakdrill.request_id"
 
 def add_handlers(app: FastAPI) -> None:
     """Puts the envelope on our errors, the framework's, validation's, and on what nobody foresaw."""
-    app.add_exception_handler(APIError, _on_api_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for kind, handler in _FORESEEN.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
 def answer(error: APIError, background: BackgroundTask | None = None) -> JSONResponse:
     """The response for an error."""
     return JSONResponse(error.body(), error.status, headers=error.headers, background=background)
+
+
+async def answer_to(request: Request, exc: Exception) -> Response:
+    """The same for who calls an endpoint itself."""
+    for kind, handler in _FORESEEN.items():
+        if isinstance(exc, kind):
+            return await handler(request, exc)
+    return await _on_unforeseen(request, exc)
 
 
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
@@ -63,12 +70,20 @@ async def _note_refusal(request: Request, error: APIError, now: float) -> None:
     accessor = request.scope.get(ACCESSOR)
     if isinstance(error, (InvalidCredentials, InsufficientScope)) and error.accessor is not None:
         accessor = error.accessor
-        surface = _surface(request)
-        await service.record_refusal(ctx.store, accessor=accessor, surface=surface, reason=error.reason, now=now)
+        await service.record_refusal(
+            ctx.store,
+            accessor=accessor,
+            surface=_surface(request),
+            use=surface_of(request.scope),
+            replica=ctx.settings.replica,
+            reason=error.reason,
+            now=now,
+        )
     if error.error_code == "link_expired":
         accessor = await owner_of(ctx.store, request.path_params["video_id"])
     if accessor is not None:
         ctx.clients.refused(accessor, error, request.scope, now)
+        ctx.ramps.refused(accessor, error, now)
 
 
 async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
@@ -114,12 +129,18 @@ async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
     return Response(status_code=499)
 
 
+_FORESEEN: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    APIError: _on_api_error,
+    HTTPException: _on_http_exception,
+    RequestValidationError: _on_validation_error,
+    ClientDisconnect: _on_disconnect,
+}
+
+
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     request_id = str(request.scope.get(REQUEST_ID, ""))
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
-    # This handler answers outside the middleware that adds these everywhere else.
-    headers = {"x-request-id": request_id, "leakdrill-replica": context_of(request).settings.replica}
-    return answer(ServerFault("The gateway failed on this request; its log says why.", headers=headers))
+    return answer(ServerFault("The gateway failed on this request; its log says why."))
 
 
 def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:

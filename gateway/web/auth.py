@@ -10,12 +10,16 @@ from gateway.errors import InvalidCredentials
 from gateway.faults.defects import Defect
 from gateway.tokens import Token, service
 from gateway.web.context import ACCESSOR, Context, context_of
+from gateway.web.surfaces import surface_of
 
 
 def bearer_of(request: Request) -> str | None:
     """The bearer, or None. The scheme's case does not matter (RFC 9110, section 11.1)."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    return value.strip() or None if scheme.lower() == "bearer" else None
+    for name, value in request.scope["headers"]:  # not `request.headers`, which costs every poll twice as much
+        if name == b"authorization":
+            scheme, _, bearer = value.decode("latin-1").partition(" ")
+            return bearer.strip() or None if scheme.lower() == "bearer" else None
+    return None
 
 
 def secret_hash(ctx: Context, request: Request) -> bytes:
@@ -24,13 +28,14 @@ def secret_hash(ctx: Context, request: Request) -> bytes:
 
 
 def judged(ctx: Context, token: Token | None, scope: str, request: Request, now: float) -> Token:
-    """The token, once it is good for `scope` at `now`; every request that carries a bearer passes here.
+    """The token, once it is good for `scope` at `now`, a moment before it was read; every request that carries a
+    bearer passes here.
 
     Raises InvalidCredentials, with one public text for every reason, InsufficientScope, or RateLimitExceeded.
     """
     token = service.ensure_accepted(token, now)
     service.ensure_scope(token, scope)
-    ctx.usage.note(token.accessor, now)
+    ctx.usage.note(token.accessor, surface_of(request.scope), now)
     request.scope[ACCESSOR] = token.accessor
     ctx.clients.arrived(token, request.scope, now)
     ctx.limits.admit(token, request.scope, now)
@@ -56,11 +61,12 @@ async def strike_link(accessor: str, request: Request) -> bool:
     return await ctx.faults.strike(await service.show(ctx.store, accessor), request.scope, now)
 
 
-async def _good_for(scope: str, request: Request) -> Token:
-    ctx = context_of(request)
-    found = await service.by_hash(ctx.store, secret_hash(ctx, request))
+async def good_for(ctx: Context, scope: str, request: Request) -> Token:
+    """The caller's token, once it is good for `scope` and no seeded failure has struck."""
     now = ctx.clock.now()
+    found = await service.by_hash(ctx.store, secret_hash(ctx, request))
     if found is not None and request.url.path.endswith("/content") and ctx.sight.makes(Defect.LEGACY_PATH_UNCHECKED):
+        ctx.usage.note(found.accessor, surface_of(request.scope), now)
         return found
     token = judged(ctx, found, scope, request, now)
     await strike(ctx, token, scope, request, now)
@@ -69,17 +75,17 @@ async def _good_for(scope: str, request: Request) -> Token:
 
 async def reader(request: Request) -> Token:
     """The caller's token, good for reading."""
-    return await _good_for(service.READ, request)
+    return await good_for(context_of(request), service.READ, request)
 
 
 async def writer(request: Request) -> Token:
     """The caller's token, good for creating."""
-    return await _good_for(service.WRITE, request)
+    return await good_for(context_of(request), service.WRITE, request)
 
 
 async def minter(request: Request) -> Token:
     """The caller's token, good for minting others."""
-    return await _good_for(service.MINT, request)
+    return await good_for(context_of(request), service.MINT, request)
 
 
 async def admin(request: Request) -> str:

@@ -11,8 +11,7 @@ import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +20,11 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from gateway.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from gateway.web.context import Context
+from gateway.web.plain_forms import text_fields
 
 MAX_PARTS = 64
 MAX_HEADER_BYTES = 4096
@@ -58,41 +59,78 @@ class Body:
     files: dict[str, Upload] = field(default_factory=dict)
 
 
-@asynccontextmanager
-async def read_body(request: Request, ctx: Context) -> AsyncIterator[Body]:
+def read_body(request: Request, ctx: Context) -> AbstractAsyncContextManager[Body]:
     """The body of this request; files that were not kept are gone when the context ends.
 
     Raises UnsupportedMediaType, PayloadTooLarge, or InvalidRequest for a body that is malformed or breaks off.
     """
-    kind, _, _ = request.headers.get("content-type", "").partition(";")
-    kind = kind.strip().lower()
-    if kind == "multipart/form-data":
-        form = _Form(request.headers["content-type"], ctx.settings.data)
-        try:
-            async for chunk in request.stream():
-                form.feed(chunk)
-            yield form.finished()
-        finally:
-            form.discard()
-    elif kind == "application/json":
-        yield Body(_from_json(await _text(request)))
-    elif kind == "application/x-www-form-urlencoded":
-        yield Body(_from_urlencoded(await _text(request)))
-    else:
+    return _Reading(request, ctx)
+
+
+class _Reading(AbstractAsyncContextManager[Body, None]):
+    """`read_body`'s context; as a generator it would cost every create more than the reading of a plain form."""
+
+    def __init__(self, request: Request, ctx: Context) -> None:
+        self._request = request
+        self._data = ctx.settings.data
+        self._form: _Form | None = None
+
+    async def __aenter__(self) -> Body:
+        given = self._request.headers.get("content-type", "")
+        kind = given.partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            return await self._from_multipart(given)
+        if kind == "application/json":
+            return Body(_from_json(await self._text()))
+        if kind == "application/x-www-form-urlencoded":
+            return Body(_from_urlencoded(await self._text()))
         raise UnsupportedMediaType(
             f"The content type {kind[:80] or '(none)'!r} is not read here; "
             "send multipart/form-data or application/json."
         )
 
+    async def __aexit__(self, *_: object) -> None:
+        if self._form is not None:
+            self._form.discard()
 
-async def _text(request: Request) -> bytes:
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_TEXT_BYTES:
-            raise PayloadTooLarge(f"A body without files may have {MAX_TEXT_BYTES} bytes at the most.")
-        parts.append(chunk)
-    return b"".join(parts)
+    async def _from_multipart(self, content_type: str) -> Body:
+        boundary = _boundary(content_type)
+        chunk, more = await self._received()
+        fields = None if more else text_fields(boundary, chunk, MAX_PARTS)
+        if fields is not None:
+            values: dict[str, Any] = {}
+            for name, value in fields:
+                fold(values, name, value)
+            return Body(values)
+        form = _Form(boundary, self._data)
+        try:
+            form.feed(chunk)
+            while more:
+                chunk, more = await self._received()
+                form.feed(chunk)
+            body = form.finished()
+        except BaseException:
+            form.discard()
+            raise
+        self._form = form
+        return body
+
+    async def _received(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether more follows."""
+        message = await self._request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message.get("body", b""), message.get("more_body", False)
+
+    async def _text(self) -> bytes:
+        parts, size, more = [], 0, True
+        while more:
+            chunk, more = await self._received()
+            size += len(chunk)
+            if size > MAX_TEXT_BYTES:
+                raise PayloadTooLarge(f"A body without files may have {MAX_TEXT_BYTES} bytes at the most.")
+            parts.append(chunk)
+        return b"".join(parts)
 
 
 def _from_json(raw: bytes) -> dict[str, Any]:
@@ -171,7 +209,7 @@ def fold(values: dict[str, Any], name: str, value: str) -> None:
 class _Form:
     """A multipart form as it arrives (RFC 7578)."""
 
-    def __init__(self, content_type: str, data: Path) -> None:
+    def __init__(self, boundary: str, data: Path) -> None:
         self._data = data
         self._body = Body()
         self._text: list[bytes] = []
@@ -179,18 +217,24 @@ class _Form:
         self._upload: Upload | None = None
         self._file: IO[bytes] | None = None
         self._segment: MultipartSegment | None = None
+        self._closing = f"--{boundary}--".encode()
+        self._tail = b""  # the last bytes, as many as the closing delimiter and a line end have
+        self._ended = False
         try:
             self._parser = PushMultipartParser(
-                _boundary(content_type), max_header_size=MAX_HEADER_BYTES, max_segment_count=MAX_PARTS, strict=True
+                boundary, max_header_size=MAX_HEADER_BYTES, max_segment_count=MAX_PARTS, strict=True
             )
         except MultipartError as exc:
             raise _malformed(str(exc)) from exc
 
     def feed(self, chunk: bytes) -> None:
-        if not chunk:
+        # What follows the closing delimiter is nobody's (RFC 2046, section 5.1.1), even if it is a chunk of its own.
+        if not chunk or self._ended:
             return
+        between = False
         try:
             for event in self._parser.parse(chunk):
+                between = event is None
                 if event is None:
                     self._end()
                 elif isinstance(event, MultipartSegment):
@@ -199,6 +243,9 @@ class _Form:
                     self._take(event)
         except MultipartError as exc:
             raise _malformed(str(exc)) from exc
+        most = len(self._closing) + 2
+        self._tail = (self._tail + chunk[-most:])[-most:]
+        self._ended = between and self._tail.rstrip(b"\r\n").endswith(self._closing)
 
     def finished(self) -> Body:
         # A body that breaks off must not pass as a shorter one: the closing delimiter ends it (RFC 2046, 5.1.1).

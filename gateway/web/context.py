@@ -15,8 +15,11 @@ from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
 from gateway.notices import Intake
+from gateway.revocations.ramp import Ramps
+from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
 from gateway.settings import Settings
+from gateway.signals.keys import Signer
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
@@ -40,8 +43,11 @@ class Context:
     clients: ClientBook
     inputs: Inputs
     transfers: Transfers
+    streams: Streams
     intake: Intake
     sight: Sight
+    signer: Signer
+    ramps: Ramps
 
 
 def context_of(request: Request) -> Context:

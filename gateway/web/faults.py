@@ -24,6 +24,7 @@ from gateway.faults.failures import DEFAULT_BYTES_PER_SECOND
 from gateway.faults.service import DOWNLOAD, FaultDesk, Strike
 
 TRANSPORT = "leakdrill.transport"
+LEAVING = "leakdrill.leaving"
 SLICE_SECONDS = 0.1
 # Lingering for no time makes the kernel answer with a reset instead of an orderly end (POSIX, SO_LINGER).
 RESET = struct.pack("ii", 1, 0)
@@ -36,6 +37,13 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         scope: Any = self.scope
         scope[TRANSPORT] = self.transport
+
+    def shutdown(self) -> None:
+        """The server ends: what never ends by itself is told so, and ends before it is broken off."""
+        scope: Any = self.scope
+        if scope is not None:
+            scope[LEAVING] = True
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP reaches no application; it is refused in the same shape all the same."""
@@ -135,10 +143,15 @@ def _gone(scope: Scope) -> bool:
     return transport is not None and transport.is_closing()
 
 
-def written(scope: Scope) -> bool:
-    """Whether the connection holds nothing more to send."""
-    transport: asyncio.WriteTransport | None = scope.get(TRANSPORT)
-    return transport is None or transport.get_write_buffer_size() == 0
+def leaving(scope: Scope) -> bool:
+    """Whether the server is about to end."""
+    return LEAVING in scope
+
+
+def unsent(scope: Scope) -> int:
+    """Bytes that were handed to the connection and that the system has not taken; 0 where that is not known."""
+    transport: asyncio.Transport | None = scope.get(TRANSPORT)
+    return 0 if transport is None else transport.get_write_buffer_size()
 
 
 def sever(scope: Scope) -> None:

@@ -63,8 +63,14 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        limit = next((most for start, most in self._larger if scope["path"].startswith(start)), self._limit)
+        declared, limit = b"0", self._limit
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                declared = value
+        for start, most in self._larger:
+            if scope["path"].startswith(start):
+                limit = most
+                break
         seen = 0
 
         async def counted() -> Message:

@@ -35,7 +35,8 @@ class Body(BaseModel):
 
 
 class TokenInfo(BaseModel):
-    """A token without its secret; `parent` minted it."""
+    """A token without its secret; `parent` minted it, `account` is whose credits its videos cost, null where it is
+    unmetered."""
 
     accessor: str
     principal: str
@@ -51,6 +52,7 @@ class TokenInfo(BaseModel):
     revoked_reason: str | None
     revocation: str | None
     parent: str | None
+    account: str | None
 
     @classmethod
     def of(cls, token: Token, now: float) -> TokenInfo:

@@ -9,7 +9,8 @@ from gateway.clock import Clock
 from gateway.errors import InvalidRequest, NotFound
 from gateway.events import EventKind
 from gateway.outbound import Reach, checked
-from gateway.store import Connection, Store, deliveries, events, webhooks
+from gateway.store import Connection, Store, attempts, deliveries, events, webhooks
+from gateway.store.deliveries import DeliveryState
 from gateway.store.tokens import Token
 from gateway.store.webhooks import Endpoint
 from gateway.tokens import service as token_service
@@ -139,7 +140,7 @@ async def delete(store: Store, token: Token, id: str, *, clock: Clock) -> None:
     def work(tx: Connection) -> None:
         token_service.ensure_still_good(tx, token, token_service.WRITE, now)
         endpoint = _own(tx, token, id)
-        stopped = deliveries.stop_endpoint(tx, id, why=DELETED, now=now)
+        stopped = attempts.end_lane(tx, deliveries.OUTBOX, id, DeliveryState.STOPPED, why=DELETED, now=now)
         webhooks.delete(tx, id)
         _record(tx, EventKind.WEBHOOK_DELETED, endpoint, token, now, {"stopped": stopped})
 

@@ -46,6 +46,9 @@ def test_tokens_are_issued_listed_shown_revoked_and_restored(tmp_path: Path) -> 
         assert done["in_flight"] == {"queued": "cancel", "running": "cancel", "transfers": "finish"}
         again = json.loads(run("revoke", "--label", "wave-1", "--queued", "keep", "--running", "finish", "--json"))
         assert [item["outcome"] for item in again["items"]] == ["already"]
+        metered = json.loads(run("issue", "--principal", "p", "--cohort", "gamma", "--credits", "500", "--json"))
+        assert metered["account"] == metered["accessor"]
+        assert "granted 500, reserved 0, spent 0, released 0, available 500" in run("show", metered["accessor"])
         refused = leakdrill(
             "tokens",
             "restore",

@@ -82,8 +82,10 @@ def test_a_batch_from_a_file_and_from_standard_input(live: Live, tmp_path: Path)
     (tmp_path / "lines.txt").write_text("\n".join(tokens))
     assert "3 true" in run(live, tmp_path, "disclose", "--batch", "lines.txt").stdout
     (tmp_path / "many.txt").write_text("x\n" * 1001)
-    many = run(live, tmp_path, "disclose", "--batch", "many.txt")
+    many = run(live, tmp_path, "disclose", "--batch", "many.txt", "--max-batch", "1001")
     assert (many.returncode, "too_many_notices" in many.stdout) == (1, True)
+    parts = run(live, tmp_path, "disclose", "--batch", "many.txt", "--json")
+    assert [len(one["answer"]) for one in json.loads(parts.stdout)] == [1000, 1]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,12 +130,10 @@ def test_a_killed_gateway_delivers_what_it_owed_after_its_restart(tmp_path: Path
             client.videos.create(**QUICK)
             eventually(lambda: receiver.calls)
             eventually(lambda: [one for one in deliveries(live) if one["error"]])
-        gateway = live.supervisor.children[0]
-        os.kill(gateway.process.pid, signal.SIGKILL)
-        gateway.process.wait()
+        live.kill_gateway()
         receiver.hold.set()
         known = len(receiver.calls)
-        gateway.process = live.supervisor._popen(gateway.command, gateway.log, gateway.environment)
+        live.start_gateway()
         with receiving(port) as late:
             eventually(lambda: late.calls and len(receiver.calls) > known)
             states = eventually(lambda: [one for one in deliveries(live, state="delivered") if one["ended_at"]][1:])

@@ -113,3 +113,18 @@ async def test_other_media_types_are_refused(http: httpx.AsyncClient) -> None:
     assert (await http.post("/echo", content=b"x")).status_code == 415
     bare = await http.post("/echo", content=b"x", headers={"content-type": "multipart/form-data"})
     assert bare.status_code == 400
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 6])
+async def test_a_form_may_come_in_any_pieces(http: httpx.AsyncClient, at: int) -> None:
+    """The closing delimiter and what follows it too, which large uploads bring in a piece of their own."""
+    whole = part("prompt", "a dog") + part("seconds", "4") + b"--XX--\r\n"
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield whole[:-at]
+        yield whole[-at:]
+        yield b"and an epilogue"
+
+    headers = {"content-type": "multipart/form-data; boundary=XX"}
+    answer = await http.post("/echo", content=sent(), headers=headers)
+    assert answer.json() == {"values": {"prompt": "a dog", "seconds": "4"}, "files": {}}

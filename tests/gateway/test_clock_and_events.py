@@ -1,8 +1,12 @@
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from gateway.clock import FrozenClock, ReplayClock
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash, first_broken
-from gateway.store import Connection, Store, events
+from gateway.store import Connection, Store, events, exercise, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +70,39 @@ async def test_an_edited_or_dropped_line_is_found(store: Store, tamper: str, cau
     await store.write(lambda tx: tx.execute(tamper))
     found = await store.read(lambda tx: events.page(tx, after=0, limit=100))
     assert first_broken(found) == caught_at
+
+
+async def test_the_chain_holds_where_a_write_among_others_is_taken_back(store: Store, tmp_path: Path) -> None:
+    def write(text: str, clock: ReplayClock | None = None) -> Callable[[Connection], None]:
+        def work(tx: Connection) -> None:
+            events.append(tx, EventKind.BROADCAST_SET, at=50.0, actor="admin", data={"text": text})
+            if clock is not None:
+                exercise.set_clock(tx, clock)
+                events.append(tx, EventKind.CLOCK_SET, at=50.0, actor="admin")
+            if text == "bad":
+                raise RuntimeError(text)
+
+        return work
+
+    paused = ReplayClock(anchor=0.0, anchor_wall=0.0, speed=1.0, running=False)
+    works = [write("one"), write("bad", paused), write("two"), write("three", paused), write("four")]
+    await asyncio.gather(*(store.write(work, brief=True) for work in works), return_exceptions=True)
+    other = open_store(tmp_path / "data" / "leakdrill.db")
+    await other.write(write("elsewhere"))
+    await store.write(write("five"))
+    await other.close()
+    found = await store.read(lambda tx: events.page(tx, after=0, limit=100))
+    told = [(event.data.get("text", event.kind), event.replay_at is not None) for event in found]
+    assert told == [
+        ("one", False),
+        ("two", False),
+        ("three", False),
+        ("clock.set", True),
+        ("four", True),
+        ("elsewhere", True),
+        ("five", True),
+    ]
+    assert first_broken(found) is None
 
 
 def test_the_hash_covers_every_field() -> None:

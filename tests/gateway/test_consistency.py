@@ -10,7 +10,6 @@ import pytest
 from desk import Desk, DeskMaker, bearer_of
 from gateway.faults import consistency, modes
 from gateway.faults.consistency import copied_at
-from gateway.jobs import service as job_service
 from gateway.store import jobs, tokens
 
 pytestmark = pytest.mark.anyio
@@ -255,7 +254,7 @@ async def test_a_worker_is_strict_whatever_a_replica_sees(desk: Desk) -> None:
     # Put in line by a strict gateway, and left there by a revocation on the side: nobody spared it.
     await desk.revoke({"principal": "tester-001"}, in_flight={"queued": "cancel"})
     request = jobs.RenderRequest("x", "m", "standard", "480x480", 1, 10, 1)
-    id = job_service.new_id()
+    id = jobs.id_at(desk.clock.now())
     await desk.store.write(
         lambda tx: jobs.insert(tx, id=id, accessor=token[0].accessor, request=request, at=desk.clock.now())
     )

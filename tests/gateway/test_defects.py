@@ -16,7 +16,8 @@ from gateway.faults import modes, sight
 from gateway.faults.defects import DEFECTS, Defect
 from gateway.notices import service as notices
 from gateway.notices.reading import Notice
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.outbound import Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import receiving
 
@@ -265,9 +266,9 @@ async def link_outlives(world: World, defect: Defect | None) -> bool:
 async def stream_unchecked(world: World, defect: Defect | None) -> bool:
     await world.err(defect)
     issued = await world.r1.issue()
-    transfer = world.r1.context.transfers.begin(issued["accessor"], "video_1", "GET", lambda: True)
+    transfer = world.r1.context.transfers.begin(issued["accessor"], "video_1", "GET", "download", lambda: True)
     await revoke(world.r1, principal="tester-001")
-    await world.r1.context.transfers._look()
+    await world.r1.context.transfers._watch._look()
     await world.r1.context.transfers.end(transfer, whole=not transfer.cut)
     return not transfer.cut
 
@@ -284,8 +285,23 @@ async def hook_keeps_firing(world: World, defect: Defect | None) -> bool:
         await revoke(world.r1, principal="tester-001")
         deliverer = Deliverer(world.r1.store, world.r1.clock, Sender("loopback", 5.0), Policy())
         while await deliverer.sweep():
-            await deliverer.landed()
+            await deliverer.flights.landed()
         return bool(receiver.to("/hook"))
+
+
+async def restore_stampede(world: World, defect: Defect | None) -> bool:
+    await world.err(defect)
+    people = [await world.r1.issue(f"tester-{number}") for number in range(6)]
+    for one in people:
+        path = f"/control/tokens/{one['accessor']}"
+        assert (await world.r1.http.patch(path, json={"state": "suspended"}, headers=world.r1.admin)).status_code == 200
+    body = {"selector": {"cohort": "alpha"}, "reason": "false alarm", "over_seconds": 30, "batch": 2}
+    begun = await world.r1.http.post("/control/restorations", json=body, headers=world.r1.admin)
+    assert begun.status_code in (200, 201, 202), begun.text
+    await world.r1.context.ramps.step()
+    back = [await works(world.r1, bearer_of(one)) for one in people]
+    assert sum(back) in (2, 6)
+    return all(back)
 
 
 async def alert_lost(world: World, defect: Defect | None) -> bool:
@@ -338,6 +354,7 @@ SYMPTOMS: dict[Defect, Symptom] = {
     Defect.LINK_OUTLIVES: link_outlives,
     Defect.STREAM_UNCHECKED: stream_unchecked,
     Defect.HOOK_KEEPS_FIRING: hook_keeps_firing,
+    Defect.RESTORE_STAMPEDE: restore_stampede,
     Defect.ALERT_LOST: alert_lost,
     Defect.ALERT_TWICE: alert_twice,
 }
@@ -346,7 +363,8 @@ SYMPTOMS: dict[Defect, Symptom] = {
 def test_every_defect_has_a_symptom_and_a_description() -> None:
     assert set(SYMPTOMS) == set(Defect) == set(DEFECTS)
     for what in DEFECTS.values():
-        assert min(len(what.does), len(what.symptom), len(what.reference)) > 10
+        assert min(len(what.does), len(what.symptom)) > 20
+        assert what.reference
 
 
 @pytest.mark.parametrize("defect", Defect)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from desk import Desk, DeskMaker, bearer_of
 from gateway.commands.reporter import KeyPair, Reporter, load_reporter, new_pair, publish
 from gateway.notices.keys import KeyFile
+from gateway.notices.reading import MAX_BYTES
 from gateway.tokens import secret as secrets_format
 from tampering import everything_kept, refusing
 
@@ -268,12 +269,96 @@ async def test_a_thousand_tokens_in_one_batch(make_desk: DeskMaker, policy: str)
     assert {token["state"] for token in page.json()["data"]} == {"quarantined" if policy == "quarantine" else "revoked"}
 
 
-async def test_ten_megabytes_are_read_and_no_more(desk: Desk) -> None:
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+async def test_ten_megabytes_are_read_to_the_byte_and_no_more(desk: Desk, beyond: int) -> None:
+    pair, issued = reporter_of(desk).current, await desk.issue()
+    body = json.dumps([notice(issued["token"], url="")]).encode()
+    body = json.dumps([notice(issued["token"], url="y" * (MAX_BYTES + beyond - len(body)))]).encode()
+    assert len(body) == MAX_BYTES + beyond
+    answer = await send(desk, body, pair)
+    if beyond <= 0:
+        assert answer.json() == [label(issued["token"], "true_positive")]
+    else:
+        assert refusal(answer) == (413, "payload_too_large")
+    assert (await shown(desk, issued))["state"] == ("quarantined" if beyond <= 0 else "active")
+
+
+async def test_a_body_that_was_cut_short_changes_nothing(desk: Desk) -> None:
+    """Under the whole body's signature it is no reporter's; signed as it is, it is no JSON."""
+    issued = [await desk.issue(f"t{number}") for number in range(3)]
     pair = reporter_of(desk).current
-    padding = json.dumps([notice("x", url="y" * 9_999_000)]).encode()
-    assert (await send(desk, padding, pair)).status_code == 200
-    too_long = json.dumps([notice("x", url="y" * 10_500_000)]).encode()
-    assert refusal(await send(desk, too_long, pair)) == (413, "payload_too_large")
+    body = json.dumps([notice(one["token"]) for one in issued]).encode()
+    for length in (1, 40, len(body) // 2, len(body) - 1):
+        assert refusal(await send(desk, body[:length], pair, pair.sign(body))) == (401, "invalid_signature")
+        assert refusal(await send(desk, body[:length], pair)) == (400, "invalid_json")
+    assert {(await shown(desk, one))["state"] for one in issued} == {"active"}
+    assert (await send(desk, body, pair)).status_code == 200
+    assert {(await shown(desk, one))["state"] for one in issued} == {"quarantined"}
+
+
+@pytest.mark.parametrize("change", ["keys", "notices", "spaces", "escapes", "byte order mark", "new line"])
+async def test_the_same_json_written_otherwise_is_no_longer_signed(desk: Desk, change: str) -> None:
+    issued, other = await desk.issue("a"), await desk.issue("b")
+    pair = reporter_of(desk).current
+    notices = [notice(issued["token"]), notice(other["token"])]
+    body = json.dumps(notices).encode()
+    written = {
+        "keys": json.dumps(notices, sort_keys=True).encode(),
+        "notices": json.dumps(notices[::-1]).encode(),
+        "spaces": json.dumps(notices, separators=(",", ":")).encode(),
+        "escapes": body.replace(b"https", b"\\u0068ttps"),
+        "byte order mark": b"\xef\xbb\xbf" + body,
+        "new line": body + b"\n",
+    }[change]
+    assert written != body
+    assert refusal(await send(desk, written, pair, pair.sign(body))) == (401, "invalid_signature")
+    assert (await shown(desk, issued))["state"] == (await shown(desk, other))["state"] == "active"
+
+
+async def test_a_replayed_batch_changes_nothing_of_a_token_that_came_back(desk: Desk) -> None:
+    issued = [await desk.issue(f"t{number}") for number in range(3)]
+    pair = reporter_of(desk).current
+    body = json.dumps([notice(one["token"]) for one in issued]).encode()
+    first = await send(desk, body, pair)
+    restored = {"selector": {"cohort": "alpha"}, "reason": "false alarm", "over_seconds": 0}
+    assert (await desk.http.post("/control/restorations", json=restored, headers=desk.admin)).json()["state"] == "done"
+    before = await desk.events()
+    assert (await send(desk, body, pair)).json() == first.json()
+    assert await desk.events() == before
+    for one in issued:
+        assert (await shown(desk, one))["state"] == "active"
+        answer = await desk.http.post("/v1/videos", json={"prompt": "rain"}, headers=bearer_of(one))
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("hint", ["acme_session_cookie", "LEAKDRILL_ACCESS_TOKEN", " ", "é" * 255])
+async def test_a_wrong_type_hint_decides_nothing(desk: Desk, hint: str) -> None:
+    issued = await desk.issue()
+    answer = await report(desk, notice(issued["token"], type=hint), notice("nothing", type=hint))
+    assert [(one["token_type"], one["label"]) for one in answer.json()] == [
+        (hint, "true_positive"),
+        (hint, "false_positive"),
+    ]
+    assert (await shown(desk, issued))["state"] == "quarantined"
+
+
+@pytest.mark.parametrize("hint", [None, "", 7, True, ["x"], {"name": "x"}, "x" * 256])
+async def test_a_type_hint_that_is_none_refuses_the_batch(desk: Desk, hint: Any) -> None:
+    issued = await desk.issue()
+    answer = await report(desk, notice(issued["token"]), {**notice("x"), "type": hint})
+    assert refusal(answer) == (422, "invalid_value")
+    assert answer.json()["error"]["param"] == "[1].type"
+    assert (await shown(desk, issued))["state"] == "active"
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded", "nonsense"])
+async def test_the_media_type_decides_nothing_either(desk: Desk, media_type: str | None) -> None:
+    issued = await desk.issue()
+    pair, body = reporter_of(desk).current, json.dumps([notice(issued["token"])]).encode()
+    headers = {"Github-Public-Key-Identifier": pair.identifier, "Github-Public-Key-Signature": pair.sign(body)}
+    headers |= {} if media_type is None else {"Content-Type": media_type}
+    answer = await desk.http.post("/disclosures/github", content=body, headers=headers)
+    assert answer.json() == [label(issued["token"], "true_positive")]
 
 
 async def test_where_the_event_cannot_be_written_nothing_is_taken(desk: Desk) -> None:

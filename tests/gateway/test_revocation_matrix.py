@@ -17,7 +17,8 @@ import pytest
 from desk import Desk, DeskMaker, bearer_of
 from footage import picture
 from gateway.jobs import Job, outputs
-from gateway.webhooks.delivery import Deliverer, Policy
+from gateway.outbound import Policy
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import Receiver, receiving
 
@@ -45,6 +46,7 @@ TABLE: dict[str, tuple[object, ...]] = {
     "upload": WRITE,
     "idempotent replay": WRITE,
     "poll": read(),
+    "stream": read(),
     "list": read(),
     "models": read(),
     "cancel": WRITE,
@@ -179,6 +181,7 @@ def calls_of(one: Person) -> dict[str, Call]:
         "upload": ("POST", "/v1/videos", headers, {"data": {**text, "size": "480x480"}, "files": files}),
         "idempotent replay": ("POST", "/v1/videos", {**headers, "Idempotency-Key": "once"}, {"json": text}),
         "poll": ("GET", video, headers, {}),
+        "stream": ("GET", f"{video}/events", headers, {}),
         "list": ("GET", "/v1/videos", headers, {}),
         "models": ("GET", "/v1/models", headers, {}),
         "remix": ("POST", f"{video}/remix", headers, {"json": text}),
@@ -276,7 +279,7 @@ async def swept(desk: Desk) -> None:
     """Everything that waits to be delivered, to its end."""
     deliverer = Deliverer(desk.store, desk.clock, Sender("loopback", 5.0), Policy())
     while await deliverer.sweep():
-        await deliverer.landed()
+        await deliverer.flights.landed()
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -238,6 +238,49 @@ async def test_a_stricter_revocation_ends_what_an_earlier_one_spared(desk: Desk)
     assert jobs_of(desk) == {queued: ("failed", "access_revoked"), job.id: ("failed", "access_revoked")}
 
 
+# Policy, credits given back at once, and (spent, released) once everything has ended: a job each waits and is rendered,
+# at 8 credits each, of 20.
+CREDITS: list[tuple[dict[str, str], int, tuple[int, int]]] = [
+    ({}, 16, (0, 16)),
+    ({"queued": "keep"}, 8, (8, 8)),
+    ({"running": "finish"}, 8, (8, 8)),
+    ({"running": "finish_withhold"}, 8, (0, 16)),
+    ({"queued": "keep", "running": "finish"}, 0, (16, 0)),
+    ({"queued": "keep", "running": "finish_withhold"}, 0, (8, 8)),
+    ({"transfers": "finish"}, 16, (0, 16)),
+]
+
+
+@pytest.mark.parametrize(("policy", "at_once", "in_the_end"), CREDITS, ids=lambda value: str(value)[:60])
+async def test_credits_are_given_back_as_the_policy_says(
+    desk: Desk, policy: dict[str, str], at_once: int, in_the_end: tuple[int, int]
+) -> None:
+    issued, _, running = await leaked(desk, credits=20)
+    bystander = await desk.issue("b1", "beta", credits=8)
+    await desk.create(bearer_of(bystander))
+    assert (await preview(desk, principal="a1"))["credits_released"] == 16
+    done = (await desk.revoke({"principal": "a1"}, in_flight=policy)).json()
+    assert done["credits_released"] == at_once
+    assert (await desk.events("revocation.applied"))[-1]["data"]["credits_released"] == at_once
+    assert (await report(desk, done["id"]))["credits_released"] == at_once
+    await desk.complete(running)
+    while (job := await desk.claim()) is not None:
+        await desk.complete(job)
+    found = (await desk.http.get("/control/credits", headers=desk.admin)).json()
+    assert found["balanced"] is True
+    accounts = {one["account"]: (one["reserved"], one["spent"], one["released"]) for one in found["data"]}
+    assert accounts == {issued["accessor"]: (0, *in_the_end), bystander["accessor"]: (0, 8, 0)}
+    assert (await report(desk, done["id"]))["credits_released"] == in_the_end[1]
+    assert (await preview(desk, principal="a1"))["credits_released"] == 0
+
+
+async def test_a_stricter_revocation_gives_back_what_an_earlier_one_left_held(desk: Desk) -> None:
+    await leaked(desk, credits=16)
+    await desk.revoke({"principal": "a1"}, in_flight={"queued": "keep", "running": "finish"})
+    assert (await desk.revoke({"principal": "a1"})).json()["credits_released"] == 16
+    assert (await desk.http.get("/control/credits", headers=desk.admin)).json()["balanced"] is True
+
+
 async def test_a_spared_job_tells_no_webhook(desk: Desk) -> None:
     issued, _, job = await leaked(desk)
     listening(desk, issued, "whe_1")

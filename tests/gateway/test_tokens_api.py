@@ -85,7 +85,10 @@ async def test_refused_use_of_a_known_token_is_kept_as_evidence(desk: Desk) -> N
     await desk.http.get("/v1/videos", headers={"Authorization": f"Bearer {secret.mint()}"})
     refused = await desk.events("request.refused")
     assert [(event["accessor"], event["data"]) for event in refused] == [
-        (issued["accessor"], {"reason": "revoked", "surface": "GET /v1/videos/{video_id}"})
+        (
+            issued["accessor"],
+            {"reason": "revoked", "surface": "GET /v1/videos/{video_id}", "use": "poll", "replica": "r1"},
+        )
     ]
 
 
@@ -141,9 +144,9 @@ async def test_last_use_is_remembered(desk: Desk) -> None:
     from gateway.tokens.usage import UsageBook
 
     issued = await desk.issue()
-    book = UsageBook()
-    book.note(issued["accessor"], 10.0)
-    book.note(issued["accessor"], 30.0)
+    book = UsageBook(desk.clock, "r1")
+    book.note(issued["accessor"], "poll", 10.0)
+    book.note(issued["accessor"], "list", 30.0)
     await book.flush(desk.store)
     await desk.store.write(lambda tx: tokens.touch(tx, [(issued["accessor"], 20.0)]))
     shown = await desk.http.get(f"/control/tokens/{issued['accessor']}", headers=desk.admin)

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_what_could_not_be_written_is_written_later(desk: Desk) -> None:
     accessor = (await desk.issue())["accessor"]
-    book = UsageBook()
+    book = UsageBook(desk.clock, "r1")
     await desk.store.write(lambda tx: tx.execute("ALTER TABLE tokens RENAME TO elsewhere"))
-    book.note(accessor, 7.0)
+    book.note(accessor, "poll", 7.0)
     running = asyncio.create_task(book.run(desk.store, every=0.01))
     async with asyncio.timeout(20):
         while book._last or running.done():  # until it has taken what was noted, and so tries to write it

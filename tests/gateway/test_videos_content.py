@@ -246,7 +246,7 @@ async def test_a_connection_that_has_gone_on_to_somebody_else_is_not_cut(desk: D
     async def send(message: Message) -> None:
         # From now on the server may read the connection's next request, while a thread still closes the file.
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            looking.append(asyncio.create_task(transfers._look()))
+            looking.append(asyncio.create_task(transfers._watch._look()))
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}

@@ -17,10 +17,11 @@ from standardwebhooks import Webhook
 
 from desk import START, Desk, DeskMaker, bearer_of
 from gateway.jobs import lifecycle
-from gateway.outbound import Resolver
+from gateway.outbound import Policy, Resolver
+from gateway.outbound.rounds import asked_seconds, retry_delay
 from gateway.store import SQLiteStore, deliveries, open_store, webhooks
 from gateway.webhooks import signing
-from gateway.webhooks.delivery import Deliverer, Policy, asked_seconds, retry_delay
+from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
 from receiver import receiving
 from tampering import raw
@@ -56,7 +57,7 @@ async def deliver(desk: Desk, policy: Policy | None = None) -> None:
     """Everything that is due now, to its end."""
     one = deliverer(desk, policy)
     while await one.sweep():
-        await one.landed()
+        await one.flights.landed()
 
 
 @pytest.fixture
@@ -296,7 +297,7 @@ async def test_a_dead_or_silent_receiver_is_a_failed_attempt_with_its_reason(des
         await desk.finished()
         one = deliverer(desk, timeout=0.3)
         await one.sweep()
-        await one.landed()
+        await one.flights.landed()
     errors = [row["error"] for row in await log(desk)]
     assert errors == [
         "The receiver did not answer within 0.3 s.",
@@ -316,7 +317,7 @@ async def test_the_address_is_judged_again_at_each_delivery(desk: Desk) -> None:
 
         one = deliverer(desk, resolve=moved)
         await one.sweep()
-        await one.landed()
+        await one.flights.landed()
         assert receiver.calls == []
     (row,) = await log(desk)
     assert (row["state"], row["status_code"]) == ("pending", None)
@@ -413,7 +414,7 @@ async def test_the_last_look_is_when_the_connection_stands(desk: Desk, how: str)
 
         one = deliverer(desk, resolve=meanwhile)
         await one.sweep()
-        await one.landed()
+        await one.flights.landed()
         expected = (1, "delivered") if how == "nothing" else (0, "stopped")
         assert (len(receiver.calls), [row["state"] for row in await log(desk)]) == (expected[0], [expected[1]])
 
@@ -479,7 +480,7 @@ async def test_two_gateways_send_each_delivery_once(desk: Desk) -> None:
             await desk.finished()
         both = [Deliverer(store, desk.clock, Sender("loopback", 5.0), Policy()) for store in (desk.store, other)]
         while sum(await asyncio.gather(*(one.sweep() for one in both))):
-            await asyncio.gather(*(one.landed() for one in both))
+            await asyncio.gather(*(one.flights.landed() for one in both))
         ids = [call.headers["webhook-id"] for call in receiver.calls]
     await other.close()
     assert (len(ids), len(set(ids))) == (30, 30)
@@ -526,7 +527,7 @@ async def test_a_running_deliverer_finds_work_by_itself_and_outlives_a_database_
         assert len(receiver.calls) in (2, 3)  # the first may have been under way when its row was taken away
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    await one.close()
+    await one.flights.close()
 
 
 async def test_what_a_gateway_held_when_it_was_ended_becomes_due_again(desk: Desk) -> None:
@@ -540,7 +541,7 @@ async def test_what_a_gateway_held_when_it_was_ended_becomes_due_again(desk: Des
         await ended.sweep()
         while not receiver.calls:
             await asyncio.sleep(0.01)
-        await ended.close(grace=0)
+        await ended.flights.close(grace=0)
         receiver.hold.set()
         await deliver(desk)
         assert len(receiver.calls) == 1  # the lease still runs
@@ -560,7 +561,7 @@ async def test_one_that_was_ended_in_its_last_attempt_is_dead(desk: Desk) -> Non
         await desk.finished()
         one = deliverer(desk, Policy(attempts=1))
         await one.sweep()
-        await one.close(grace=0)
+        await one.flights.close(grace=0)
     desk.clock.advance(10)
     await deliver(desk, Policy(attempts=1))
     (row,) = await log(desk)
@@ -600,8 +601,8 @@ async def test_a_silent_receiver_with_a_long_line_delays_nobody(desk: Desk) -> N
             await asyncio.sleep(0.01)
         for _ in range(10):
             await one.sweep()
-        assert max(Counter(one._flights.values()).values()) == 2  # whatever waits
-        await one.close(grace=0)
+        assert max(Counter(one.flights.receivers).values()) == 2  # whatever waits
+        await one.flights.close(grace=0)
         assert len(lively.calls) == 1
 
 
@@ -614,14 +615,14 @@ async def test_receivers_that_fail_get_one_connection_each_and_half_of_all(desk:
             await _flood(desk, endpoint["id"], issued["accessor"], "video_x", 5)
         one = deliverer(desk, Policy(slots=8))
         while await one.sweep():
-            await one.landed()
+            await one.flights.landed()
         desk.clock.advance(10_000)
         receiver.hold.clear()
         while await one.sweep():
             pass
-        held = sorted(one._flights.values())
+        held = sorted(one.flights.receivers)
         assert len(held) == len(set(held)) == 4
-        await one.close(grace=0)
+        await one.flights.close(grace=0)
 
 
 async def test_an_idle_look_is_one_step_into_an_index(desk: Desk) -> None:
@@ -695,17 +696,17 @@ async def test_any_order_of_ends_and_attempts_leaves_each_delivery_in_one_end(de
             elif step == "sweep":
                 await worker.sweep()
             elif step == "wait":
-                await worker.landed()
+                await worker.flights.landed()
                 desk.clock.advance(chance.uniform(0, 3))
             elif step == "revoke" and len(alive) > 2 and chance.random() < 0.3:
                 gone = alive.pop()
                 await desk.revoke({"accessor": gone["accessor"]})
-                await worker.landed()  # what had been sent before has arrived now
+                await worker.flights.landed()  # what had been sent before has arrived now
                 frozen[gone["accessor"]] = len(receiver.to(f"/{gone['accessor']}"))
         for _ in range(5):
             await deliver(desk, Policy(attempts=3, first_retry_seconds=1))
             desk.clock.advance(100)
-        await worker.landed()
+        await worker.flights.landed()
         assert len(frozen) > 1
         assert {one: len(receiver.to(f"/{one}")) for one in frozen} == frozen
     rows = await log(desk, limit="10000")
