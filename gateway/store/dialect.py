@@ -16,7 +16,6 @@ _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA", "TEX
 # A sequence would leave gaps where a transaction is taken back, and in the event list a gap is a dropped line. Writers
 # follow one another anyhow, so a row that counts holds nobody up, and tells what AUTOINCREMENT's own table tells.
 # JSON text may hold an escaped NUL, which no text of PostgreSQL can hold; it stands there as NUL does in `nul_free`.
-# A domain is the only way to say in which order the texts that a function gives are compared.
 _PRELUDE = r"""
 CREATE TABLE schema_version (version BIGINT NOT NULL);
 CREATE TABLE numbered (name TEXT COLLATE "C" PRIMARY KEY, seq BIGINT NOT NULL);
@@ -24,12 +23,11 @@ CREATE FUNCTION next_number(counted TEXT) RETURNS BIGINT LANGUAGE SQL VOLATILE A
     INSERT INTO numbered AS own (name, seq) VALUES (counted, 1)
     ON CONFLICT (name) DO UPDATE SET seq = own.seq + 1 RETURNING seq
 $$;
-CREATE DOMAIN bytewise AS TEXT COLLATE "C";
-CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS bytewise LANGUAGE SQL IMMUTABLE AS $$
+CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS TEXT LANGUAGE SQL IMMUTABLE AS $$
     SELECT replace(document, '\u0000', '\ufdd0')::jsonb
         #>> string_to_array(btrim(regexp_replace(path, '[].[]+', '.', 'g'), '$.'), '.')
 $$;
-CREATE FUNCTION json_each(document TEXT) RETURNS TABLE (key BIGINT, value bytewise) LANGUAGE SQL IMMUTABLE AS $$
+CREATE FUNCTION json_each(document TEXT) RETURNS TABLE (key BIGINT, value TEXT) LANGUAGE SQL IMMUTABLE AS $$
     SELECT place - 1, item FROM jsonb_array_elements_text(replace(document, '\u0000', '\ufdd0')::jsonb)
     WITH ORDINALITY AS items (item, place)
 $$;

@@ -56,7 +56,8 @@ def acknowledgements(tx: Connection, accessors: Collection[str]) -> dict[str, fl
     """When the end of each token, or of one above it, was acknowledged; None where that is under way. Tokens that no
     revocation has ended are left out."""
     rows = tx.fetch_all(
-        "WITH RECURSIVE line (accessor, above) AS (SELECT value, value FROM json_each(:accessors) "
+        "WITH RECURSIVE line (accessor, above) AS (SELECT accessor, accessor FROM tokens "
+        "WHERE accessor IN (SELECT value FROM json_each(:accessors)) "
         "UNION SELECT line.accessor, tokens.parent FROM line JOIN tokens ON tokens.accessor = line.above "
         "WHERE tokens.parent IS NOT NULL) "
         "SELECT line.accessor AS accessor, min(revocations.acknowledged_at) AS at FROM line "

@@ -1,11 +1,11 @@
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from gateway.clock import FrozenClock, ReplayClock
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash, first_broken
+from gateway.settings import Settings
 from gateway.store import Connection, Store, events, exercise, open_store
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def test_an_edited_or_dropped_line_is_found(store: Store, tamper: str, cau
     assert first_broken(found) == caught_at
 
 
-async def test_the_chain_holds_where_a_write_among_others_is_taken_back(store: Store, tmp_path: Path) -> None:
+async def test_the_chain_holds_where_a_write_among_others_is_taken_back(store: Store, settings: Settings) -> None:
     def write(text: str, clock: ReplayClock | None = None) -> Callable[[Connection], None]:
         def work(tx: Connection) -> None:
             events.append(tx, EventKind.BROADCAST_SET, at=50.0, actor="admin", data={"text": text})
@@ -87,7 +87,7 @@ async def test_the_chain_holds_where_a_write_among_others_is_taken_back(store: S
     paused = ReplayClock(anchor=0.0, anchor_wall=0.0, speed=1.0, running=False)
     works = [write("one"), write("bad", paused), write("two"), write("three", paused), write("four")]
     await asyncio.gather(*(store.write(work, brief=True) for work in works), return_exceptions=True)
-    other = open_store(tmp_path / "data" / "leakdrill.db")
+    other = open_store(settings.database)
     await other.write(write("elsewhere"))
     await store.write(write("five"))
     await other.close()

@@ -409,6 +409,7 @@ async def test_the_address_is_judged_again_at_each_attempt(make_desk: DeskMaker,
     assert "This URL is not called" in row["error"]
 
 
+@pytest.mark.sqlite_alone
 async def test_an_idle_look_is_one_step_into_an_index(desk: Desk) -> None:
     def plan(tx: Any) -> list[str]:
         sql = "EXPLAIN QUERY PLAN SELECT 1 FROM signals WHERE state = 'pending' AND next_attempt_at <= 1"
@@ -483,6 +484,7 @@ async def test_any_order_of_changes_pauses_and_failures_loses_nothing(desk: Desk
         assert got == {row["id"] for row in rows if row["sink"] == sink["id"]}
 
 
+@pytest.mark.sqlite_alone
 async def test_the_oldest_due_signal_is_found_by_index(desk: Desk) -> None:
     await add_sink(desk, NOBODY)
 

@@ -287,6 +287,7 @@ async def test_a_reset_forgets_all_uses_and_none_comes_back(desk: Desk) -> None:
     assert await desk.store.read(lambda tx: uses.of_token(tx, leaked["accessor"])) == []
 
 
+@pytest.mark.sqlite_alone
 async def test_the_report_reads_what_came_afterwards_by_index(desk: Desk) -> None:
     await desk.issue()
     done = (await desk.revoke({"principal": "tester-001"})).json()
