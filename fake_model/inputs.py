@@ -20,7 +20,8 @@ MODELS: tuple[str, ...] = models()
 STYLES: tuple[str, ...] = styles()
 
 MAX_PROMPT = 32_000
-MAX_SECONDS = 12
+#: Of a new clip: every length up to 12, and two longer ones.
+SECONDS: tuple[int, ...] = (*range(1, 13), 16, 20)
 #: Of one extension, and of a clip that was edited or extended.
 MAX_MORE_SECONDS = 20
 MAX_TOTAL_SECONDS = 120
@@ -143,6 +144,12 @@ def whole(argument: str, value: int, least: int, most: int) -> None:
     """Raise `InvalidInput` for what is not a whole number from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidInput(argument, f"a whole number from {least} to {most}")
+
+
+def length(seconds: int) -> None:
+    """Raise `InvalidInput` for what is not the length of a new clip."""
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds not in SECONDS:
+        raise InvalidInput("seconds", "a whole number from 1 to 12, or 16 or 20")
 
 
 def _never() -> bool:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from PIL import Image
 
 from fake_model.export import EncoderSettings, VideoWriter
-from fake_model.inputs import MAX_SECONDS, MAX_TICKS, MODELS, SIZES, STYLES, Options, StepCallback, whole
+from fake_model.inputs import MAX_TICKS, MODELS, SIZES, STYLES, Options, StepCallback, length, whole
 from fake_model.loop import LoopWriter
 from fake_model.reel import Reel
 from fake_model.refine import Refinement
@@ -99,7 +99,7 @@ class VideoPipeline:
             output: final path of the MP4; its folder exists. Written to a temporary name beside it and renamed at the
                 end.
             size: "WIDTHxHEIGHT", one of `SIZES`.
-            seconds: 1 to 12.
+            seconds: 1 to 12, 16 or 20.
             fps: frames per second, 1 to 60.
             model: one of `MODELS`.
             style: one of `STYLES`, or None for the palette as it is.
@@ -142,7 +142,7 @@ class VideoPipeline:
         )  # fmt: skip
         # 1. Check inputs
         options.check()
-        whole("seconds", seconds, 1, MAX_SECONDS)
+        length(seconds)
         whole("continue_from", continue_from, 0, MAX_TICKS)
         width, height = options.frame
         num_frames = seconds * fps

@@ -10,7 +10,7 @@ def test_the_api_and_the_model_take_the_same() -> None:
     assert set(catalog.SIZES) == set(fake_model.SIZES)
     assert set(catalog.MODELS) == set(fake_model.MODELS)
     assert set(catalog.STYLES) == set(fake_model.STYLES)
-    assert catalog.MAX_SECONDS == inputs.MAX_SECONDS
+    assert catalog.SECONDS == inputs.SECONDS
     assert catalog.MAX_MORE_SECONDS == inputs.MAX_MORE_SECONDS
     assert derive.MAX_TOTAL_SECONDS == inputs.MAX_TOTAL_SECONDS
     assert derive.MAX_BASES == inputs.MAX_BASES

@@ -19,7 +19,7 @@ from gateway.store.jobs import Job, LineSegment, QueueCounts
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
 LISTED = 500  # waiting jobs up to which every place is read
 # A long line is read again only after this many times what reading it took.
-REST = 50
+REST = 100
 
 
 @dataclass(frozen=True)

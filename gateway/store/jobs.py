@@ -18,8 +18,9 @@ from gateway.store.tokens import GOOD
 # What a job is can be had from here too, beside what is done with it.
 __all__ = ["Job", "JobStatus", "RenderRequest", "id_at", "reference_of", "reference_text"]
 
-COLUMNS = ", ".join(field.name for field in fields(Job))
-COLUMNS_OF_JOBS = ", ".join(f"jobs.{field.name}" for field in fields(Job))
+_FIELDS = tuple(field.name for field in fields(Job))
+COLUMNS = ", ".join(_FIELDS)
+COLUMNS_OF_JOBS = ", ".join(f"jobs.{name}" for name in _FIELDS)
 REMEMBERED = 4096  # characters
 _STATUS = {str(status): status for status in JobStatus}
 
@@ -315,5 +316,9 @@ _remembered = lru_cache(maxsize=4096)(_parsed)
 
 def job_of(row: Iterable[Any]) -> Job:
     """From a row of `COLUMNS`: by place, because a look-up by name costs more than the query."""
-    seq, id, accessor, status, request, *rest = row
-    return Job(seq, id, accessor, _STATUS[status], _request(request), *rest)
+    # Past `__init__`, which sets the fields of a frozen value one by one: polls are many.
+    job = object.__new__(Job)
+    values = job.__dict__
+    values.update(zip(_FIELDS, row, strict=True))
+    values["status"], values["request"] = _STATUS[values["status"]], _request(values["request"])
+    return job

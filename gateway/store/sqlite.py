@@ -9,7 +9,10 @@ event loop must not wait with it. Source: https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -136,7 +139,7 @@ class SQLiteStore:
         self._writer = _SQLiteConnection(writer)
         self._keeper = _SQLiteConnection(keeper)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
-        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="store-keeper")
+        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="store-keeper", initializer=_give_way)
         self._pending: list[_Unit] = []
         self._busy = False  # a batch is about to run, or runs
         self._since_checkpoint = 0
@@ -216,6 +219,12 @@ class SQLiteStore:
         self._keeping.shutdown(wait=True)
         for connection in (self._reader, self._writer, self._keeper):
             connection.close()
+
+
+def _give_way() -> None:
+    """Lets the event loop go first where both share a core. Only Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _told(exc: BaseException) -> BaseException:

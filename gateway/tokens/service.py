@@ -152,8 +152,8 @@ def ensure_scope(token: Token, scope: str) -> None:
 
 def ensure_still_good(tx: Connection, token: Token, scope: str, now: float) -> Token:
     """The same judgement once more, on the row as this transaction sees it: no change slips past a revocation that
-    came between the request's check and its commit."""
-    current = ensure_accepted(tokens.by_accessor(tx, token.accessor), now)
+    came between the request's check and its commit. The token's other columns may be those of the request's check."""
+    current = ensure_accepted(token if tokens.stands_as(tx, token) else tokens.by_accessor(tx, token.accessor), now)
     ensure_scope(current, scope)
     return current
 

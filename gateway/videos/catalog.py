@@ -20,10 +20,11 @@ SIZES = (
 )
 # What uploads of other sizes become: OpenAI's four, which its clients can name, and a square.
 UPLOAD_SIZES = ("1280x720", "720x1280", "1792x1024", "1024x1792", "720x720")
-MIN_SECONDS, MAX_SECONDS = 1, 12
+# Every length up to 12, and the longer two of OpenAI's.
+SECONDS, SECONDS_TEXT = (*range(1, 13), 16, 20), "1 to 12, 16 or 20"
 MIN_MORE_SECONDS, MAX_MORE_SECONDS = 1, 20  # of one extension
 MIN_FPS, MAX_FPS = 1, 60
-SECONDS, MORE_SECONDS, FPS = (MIN_SECONDS, MAX_SECONDS), (MIN_MORE_SECONDS, MAX_MORE_SECONDS), (MIN_FPS, MAX_FPS)
+MORE_SECONDS, FPS = (MIN_MORE_SECONDS, MAX_MORE_SECONDS), (MIN_FPS, MAX_FPS)
 MAX_PROMPT = 32_000
 SEED_BITS = 32
 MAX_SEED = 2**SEED_BITS - 1

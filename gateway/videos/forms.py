@@ -73,12 +73,23 @@ def _within(least: int, most: int, value: int) -> int:
     return value
 
 
+def _length(value: int) -> int:
+    if value not in catalog.SECONDS:
+        raise ValueError(f"must be {catalog.SECONDS_TEXT}, not {str(value)[:40]}")
+    return value
+
+
 def _whole_numbers(least: int, most: int) -> WithJsonSchema:
     """Whole numbers may come as text, as OpenAI's clients send them."""
     text: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,9}$"}
     if most <= 100:
         text = {"type": "string", "enum": [str(number) for number in range(least, most + 1)]}
     return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, text]})
+
+
+def _numbers(allowed: tuple[int, ...]) -> WithJsonSchema:
+    texts = [str(number) for number in allowed]
+    return WithJsonSchema({"anyOf": [{"type": "integer", "enum": list(allowed)}, {"type": "string", "enum": texts}]})
 
 
 def _real_numbers(most: int) -> WithJsonSchema:
@@ -107,7 +118,7 @@ Name = Annotated[Text, AfterValidator(_name), _written(MAX_NAME)]
 ModelName = Annotated[str, AfterValidator(_model), _choice((*catalog.MODELS, *catalog.ALIASES))]
 Size = Annotated[str, AfterValidator(_size), _choice(catalog.SIZES)]
 Style = Annotated[str, AfterValidator(_style), _choice(catalog.STYLES)]
-Seconds = Annotated[int, _Whole, _range(*catalog.SECONDS), _whole_numbers(*catalog.SECONDS)]
+Seconds = Annotated[int, _Whole, AfterValidator(_length), _numbers(catalog.SECONDS)]
 MoreSeconds = Annotated[int, _Whole, _range(*catalog.MORE_SECONDS), _whole_numbers(*catalog.MORE_SECONDS)]
 Fps = Annotated[int, _Whole, _range(*catalog.FPS), _whole_numbers(*catalog.FPS)]
 Seed = Annotated[int, _Whole, _range(0, catalog.MAX_SEED), _whole_numbers(0, catalog.MAX_SEED)]

@@ -36,7 +36,7 @@ def _model(name: str) -> Model:
         created=MODELS_CREATED,
         owned_by="leakdrill",
         sizes=list(catalog.SIZES),
-        seconds={"min": catalog.MIN_SECONDS, "max": catalog.MAX_SECONDS},
+        seconds=list(catalog.SECONDS),
         extension_seconds={"min": catalog.MIN_MORE_SECONDS, "max": catalog.MAX_MORE_SECONDS},
         styles=list(catalog.STYLES),
         aliases=[alias for alias, model in catalog.ALIASES.items() if model == catalog.model_behind(name)],

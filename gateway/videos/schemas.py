@@ -98,15 +98,15 @@ class SignedLink(BaseModel):
 
 
 class Model(BaseModel):
-    """A model and what it takes. `aliases` are other names that it answers to; `extension_seconds` are what one
-    extension may append."""
+    """A model and what it takes. `aliases` are other names that it answers to; `seconds` is every length of a new clip,
+    `extension_seconds` the least and the most that one extension may append."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
     sizes: list[str]
-    seconds: dict[str, int]
+    seconds: list[int]
     extension_seconds: dict[str, int]
     styles: list[str]
     aliases: list[str]

@@ -21,6 +21,7 @@ import fake_model
 from fake_model import MODELS, SIZES, STYLES, VideoOutput, VideoPipeline
 from fake_model.elements import Planes
 from fake_model.forensic import ForensicMark
+from fake_model.sources import probe
 from fake_model.watermark import CLEARANCE, Watermark
 
 Render = Callable[..., VideoOutput]
@@ -31,6 +32,20 @@ GOLDEN = {
     "a lake below mountains at sunset": "bf791b3f40c210278fe8e28da9a8bd4098fb0d4caedd59c3b317cb67f6d0fb4a",
     "a dog on a skateboard in a neon street, rain": "733389dff05f4d52d8dcbb8aa08adc2e0ab281b173eff5277411c3ead1777b7f",
 }
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("seconds", [16, 20])
+def test_the_longest_clips_have_every_frame_and_both_stills(
+    render: Render, luma: Luma, tmp_path: pathlib.Path, seconds: int, model: str
+) -> None:
+    stills = {"thumbnail": tmp_path / "thumbnail.webp", "spritesheet": tmp_path / "spritesheet.jpg"}
+    video = render(seconds=seconds, fps=5, model=model, **stills)
+    assert (video.seconds, video.num_frames) == (seconds, seconds * 5)
+    assert len(luma(video)) == seconds * 5
+    assert stills["thumbnail"].read_bytes()[8:12] == b"WEBP"
+    assert stills["spritesheet"].read_bytes()[:3] == b"\xff\xd8\xff"
+    assert probe(video.path).seconds == pytest.approx(seconds, abs=0.01)
 
 
 @pytest.mark.parametrize(("prompt", "expected"), GOLDEN.items())

@@ -31,7 +31,7 @@ Render = Callable[..., VideoOutput]
     [
         ("prompt", ""), ("prompt", "  \n"), ("prompt", "x" * 32_001), ("prompt", 5),
         ("size", "1281x720"), ("size", "big"), ("size", None),
-        ("seconds", 0), ("seconds", 13), ("seconds", 2.0), ("seconds", True), ("seconds", "4"),
+        ("seconds", 0), ("seconds", 13), ("seconds", 21), ("seconds", 2.0), ("seconds", True), ("seconds", "4"),
         ("fps", 0), ("fps", 61), ("fps", 29.97),
         ("model", "sora"), ("model", None), ("style", "unknown"), ("style", ""),
         ("seed", -1), ("seed", 2**32), ("seed", None),

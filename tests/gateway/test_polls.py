@@ -1,10 +1,16 @@
-"""The short way of a poll: one statement, and a reading of the line that is reused for a moment."""
+"""The short ways of a poll and a create: one statement, a reading of the line that is reused, a token's row that is
+looked at again, ids that stand together."""
 
+import re
 from typing import Any
 
 import pytest
 
 from desk import Desk, DeskMaker, bearer_of
+from gateway.errors import InsufficientScope, InvalidCredentials
+from gateway.store import Connection, events
+from gateway.store.jobs import reference_of, reference_text
+from gateway.tokens import service
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +128,40 @@ async def test_what_nobody_foresaw_on_the_short_way_is_told_as_a_fault_of_the_se
     answer = await desk.http.get("/v1/videos/video_1", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_error")
     assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tokens SET state = 'quarantined'",
+        "UPDATE tokens SET scopes = 'videos:read'",
+        "UPDATE tokens SET expires_at = 1",
+        "DELETE FROM tokens",
+    ],
+)
+async def test_a_row_that_changed_between_check_and_commit_is_judged_anew(desk: Desk, change: str) -> None:
+    issued = await desk.issue()
+    token = await service.show(desk.store, issued["accessor"])
+
+    def work(tx: Connection) -> None:
+        assert service.ensure_still_good(tx, token, service.WRITE, desk.clock.now()) == token
+        tx.execute(change)
+        service.ensure_still_good(tx, token, service.WRITE, desk.clock.now())
+
+    with pytest.raises((InvalidCredentials, InsufficientScope)):
+        await desk.store.write(work)
+
+
+async def test_ids_of_later_videos_stand_later_and_end_in_the_reference_of_their_clips(desk: Desk) -> None:
+    headers = await desk.bearer()
+    ids = []
+    for _ in range(5):
+        ids.append((await desk.create(headers))["id"])
+        desk.clock.advance(0.001)
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"video_[0-9a-f]{32}", id) for id in ids)
+    assert len({reference_of(id) for id in ids}) == 5
+    ending = reference_text(reference_of(ids[3]))
+    queued = await desk.store.read(lambda tx: events.first_of_job(tx, ending))
+    assert queued is not None
+    assert queued.job == ids[3]

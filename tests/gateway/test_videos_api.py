@@ -188,6 +188,7 @@ async def test_models_say_what_they_take(desk: Desk) -> None:
     models = (await desk.http.get("/v1/models", headers=headers)).json()
     assert [model["id"] for model in models["data"]] == ["standard", "turbo"]
     assert "1920x1080" in models["data"][0]["sizes"]
+    assert all(model["seconds"] == [*range(1, 13), 16, 20] for model in models["data"])
     assert (await desk.http.get("/v1/models/sora-2", headers=headers)).json()["id"] == "sora-2"
     assert (await desk.http.get("/v1/models/nope", headers=headers)).status_code == 404
 
