@@ -223,8 +223,8 @@ def stands_as(tx: Connection, token: Token) -> bool:
     """Whether the row says of state, end and scopes what `token` says, and none stands above it: one look, which costs
     less than half of reading it anew. False is no refusal; `by_accessor` tells."""
     row = tx.fetch_one(
-        "SELECT 1 FROM tokens WHERE accessor = :accessor AND state = :state AND scopes = :scopes "
-        "AND expires_at IS :expires_at AND parent IS NULL",
+        "SELECT 1 FROM tokens WHERE accessor = :accessor AND state = :state AND scopes = :scopes AND parent IS NULL "
+        "AND (expires_at = :expires_at OR (expires_at IS NULL AND CAST(:expires_at AS REAL) IS NULL))",
         {
             "accessor": token.accessor,
             "state": token.state.value,

@@ -14,7 +14,7 @@ from desk import Desk
 from gateway.web.answers import add_handlers
 from gateway.web.bodies import MAX_PARTS, MAX_TEXT_BYTES, read_body
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 
 @pytest.fixture

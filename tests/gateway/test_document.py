@@ -8,7 +8,7 @@ import pytest
 
 from desk import Desk
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 
 async def test_every_operation_names_its_guard_and_its_refusals(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from gateway.errors import InvalidRequest
 from gateway.web.bodies import MAX_PARTS, read_body
 from gateway.web.plain_forms import MOST_BYTES, text_fields
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 NAMED = b'Content-Disposition: form-data; name="'
 

@@ -14,7 +14,7 @@ from gateway.jobs import Job, outputs
 from gateway.videos.clips import ClipResponse
 from gateway.web.faults import TRANSPORT
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 CONTENT: dict[outputs.Variant, tuple[str, bytes]] = {
     "video": ("video/mp4", b"0123456789"),

@@ -11,7 +11,7 @@ from desk import Desk
 from gateway.store.jobs import RenderRequest
 from gateway.videos import catalog
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 Parts = list[tuple[str, tuple[str | None, str]]]
 

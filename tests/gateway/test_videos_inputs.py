@@ -16,7 +16,7 @@ import pytest
 from desk import Desk, DeskMaker
 from footage import bomb, clip, picture, plain_clip, sound_only
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 
 SIZE = {"prompt": "a lake", "size": "854x480"}
 
