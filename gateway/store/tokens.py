@@ -146,16 +146,7 @@ class TokenFilter:
 
     def params(self) -> dict[str, object]:
         """Named parameters for `where()`."""
-        return {
-            "secret_hash": self.secret_hash,
-            "accessor": self.accessor,
-            "principal": self.principal,
-            "cohort": self.cohort,
-            "label": self.label,
-            "fingerprint": self.fingerprint,
-            "issued_before": self.issued_before,
-            "state": str(self.state) if self.state else None,
-        }
+        return {**vars(self), "state": str(self.state) if self.state else None}
 
 
 def insert(tx: Connection, token: Token, secret_hash: bytes, fingerprint: str, *, in_flight: int | None = None) -> None:
