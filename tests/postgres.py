@@ -136,10 +136,14 @@ class Databases:
                 server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-_TABLES = [*re.findall(r"CREATE TABLE (\w+)", SQLITE), "numbered"]
+_TABLES = re.findall(r"CREATE TABLE (\w+)", SQLITE)
 _FIRST_ROWS = re.findall(r"^INSERT INTO .*;$", SQLITE, re.MULTILINE)
+_COUNT_ANEW = (
+    "UPDATE numbered SET seq = 0; SELECT setval(oid::regclass, 1, false) FROM pg_class "
+    "WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+)
 # Those that refer to others come after them, so that they are emptied first.
-_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS])
+_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS, _COUNT_ANEW])
 _SHAPE = """
     SELECT md5(concat(
         (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),

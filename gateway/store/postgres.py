@@ -23,7 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
-from gateway.store.dialect import tables
+from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
 from gateway.store.schema import SQLITE, VERSION
@@ -232,7 +232,7 @@ def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection
 def _commit(connection: PostgresConnection) -> None:
     """Commits; raises StoreUnavailable where that did not happen, or where nobody knows."""
     try:
-        done = connection.command("COMMIT")
+        done = connection.command(f"{COUNT_EVENTS}; COMMIT")
     except psycopg.Error as exc:
         if connection.lost:
             raise StoreUnavailable(

@@ -116,6 +116,8 @@ class PostgresConnection:
         self._asked_at = time.monotonic()
         try:
             self._cursor.execute(sql.encode(), prepare=False)
+            while self._cursor.nextset():
+                pass
         finally:
             self._asked_at = None
         return self._cursor.statusmessage or ""
