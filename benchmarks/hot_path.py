@@ -1,4 +1,4 @@
-"""Requests a second on one core: a poll and a multipart create, each beside a bare FastAPI on the same server settings.
+"""Requests a second on one core: polls and creates, each beside a bare FastAPI on the same server settings.
 
     python benchmarks/hot_path.py                       # 5 rounds of 4 s
     python benchmarks/hot_path.py --quick               # 2 rounds of 2 s
@@ -7,9 +7,10 @@
 
 The gateway checks the token in its database on every request, and a create is committed before it is answered. Server
 and load generator (wrk, 32 connections) have a core each; slices of all servers alternate, and each ratio is of
-slices from the same round. `GET queued` polls a video at the end of the line that the creates have made. Prism and
-Mockoon run from the gateway's own OpenAPI document, mock-llm from two rules; none of them checks a token in a database
-or keeps a job.
+slices from the same round. `GET queued` polls a video at the end of the line that the creates have made. A create comes
+as a form, as OpenAI's clients send it, and as JSON, which is what bare FastAPI gets in both rows. Prism and Mockoon run
+from the gateway's own OpenAPI document, mock-llm from two rules; none of them checks a token in a database or keeps a
+job, and mock-llm leaves a form unread.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ rules:
   - {path: "/v1/videos$", method: POST, response: {status: 200, content: '{"id": "video_{{timestamp}}"}'}}
 """
 FIELDS = {"model": "sora-2", "prompt": "a cat playing piano", "seconds": "4", "size": "1280x720"}
-TARGETS = {"GET ended": 0.6, "GET queued": 0.6, "POST multipart": 0.4}
+TARGETS = {"GET ended": 0.6, "GET queued": 0.6, "POST multipart": 0.4, "POST JSON": 0.4}
 P99_MS = 15.0
 
 
@@ -177,10 +178,14 @@ def start_bare(running: ExitStack, cores: Cores, as_json: Path) -> Contender:
     url = f"http://127.0.0.1:{port}/hello"
     pid = running.enter_context(served([*cores.server, sys.executable, "-c", BARE, str(port)], url, {}))
     gets = dict.fromkeys(("GET ended", "GET queued"), Load(url))
-    return Contender("bare FastAPI", pid, {**gets, "POST multipart": Load(url, as_json)})
+    return Contender(
+        "bare FastAPI", pid, {**gets, "POST multipart": Load(url, as_json), "POST JSON": Load(url, as_json)}
+    )
 
 
-def start_gateway(running: ExitStack, cores: Cores, folder: Path, as_form: Path) -> tuple[Contender, httpx.Client]:
+def start_gateway(
+    running: ExitStack, cores: Cores, folder: Path, as_json: Path, as_form: Path
+) -> tuple[Contender, httpx.Client]:
     """The gateway, with a token and a video that has ended, and a client that carries the token."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -197,12 +202,13 @@ def start_gateway(running: ExitStack, cores: Cores, folder: Path, as_form: Path)
     loads = {
         "GET ended": Load(f"{base}/v1/videos/{ended}", token=token),
         "POST multipart": Load(f"{base}/v1/videos", as_form, token),
+        "POST JSON": Load(f"{base}/v1/videos", as_json, token),
     }
     return Contender("leakdrill", pid, loads), http
 
 
 def start_peers(
-    running: ExitStack, cores: Cores, peers: Path, folder: Path, document: str, as_form: Path
+    running: ExitStack, cores: Cores, peers: Path, folder: Path, document: str, as_json: Path, as_form: Path
 ) -> list[Contender]:
     """Other mocks, from what npm has put into `peers`."""
     binaries = peers / "node_modules" / ".bin"
@@ -222,7 +228,8 @@ def start_peers(
         base = f"http://127.0.0.1:{port}/v1/videos"
         pid = running.enter_context(served(command, base, {"PORT": port, "HOST": "127.0.0.1"}, folder))
         get = Load(f"{base}/video_1", token="any")
-        loads = {"GET ended": get, "GET queued": get, "POST multipart": Load(base, as_form, "any")}
+        posts = {"POST multipart": Load(base, as_form, "any"), "POST JSON": Load(base, as_json, "any")}
+        loads = {"GET ended": get, "GET queued": get, **posts}
         found.append(Contender(name, pid, loads))
     return found
 
@@ -233,10 +240,11 @@ def compare(rounds: int, seconds: int, folder: Path, peers: Path | None) -> dict
     found: dict[tuple[str, str], list[Slice]] = {}
     with ExitStack() as running:
         bare = start_bare(running, cores, as_json)
-        own, http = start_gateway(running, cores, folder, as_form)
+        own, http = start_gateway(running, cores, folder, as_json, as_form)
         contenders = [bare, own]
         if peers is not None:
-            contenders += start_peers(running, cores, peers, folder, http.get("/openapi.json").text, as_form)
+            document = http.get("/openapi.json").text
+            contenders += start_peers(running, cores, peers, folder, document, as_json, as_form)
         for _ in range(rounds):
             queued = http.post("/v1/videos", data=FIELDS).json()["id"]
             own.loads["GET queued"] = Load(f"{http.base_url}/v1/videos/{queued}", token=own.loads["GET ended"].token)
