@@ -60,10 +60,10 @@ async def test_every_move_is_made_or_refused_and_recorded_either_way(desk: Desk,
 async def test_a_refused_move_that_cannot_be_recorded_is_not_told_as_refused(desk: Desk) -> None:
     issued = await desk.issue()
     await desk.revoke({"accessor": issued["accessor"]})
-    await desk.store.write(lambda tx: tx.execute("ALTER TABLE events RENAME TO elsewhere"))
+    raw(desk, "ALTER TABLE events RENAME TO elsewhere")
     answer = await move(desk, issued, "active")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
-    await desk.store.write(lambda tx: tx.execute("ALTER TABLE elsewhere RENAME TO events"))
+    raw(desk, "ALTER TABLE elsewhere RENAME TO events")
     assert await refusals(desk) == []
 
 
