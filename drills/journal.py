@@ -17,6 +17,7 @@ from drills.facts import FactBook
 from drills.history import Exchange
 from drills.oracle import RevokeCall, Verdict
 from drills.scenario import Scenario
+from drills.topology import ReplicaSeen
 
 __all__ = ["Journal", "JournalError", "load_journal", "save_journal"]
 
@@ -113,6 +114,7 @@ class Journal(_Part):
     versions: Versions
     consistency: str | None
     defects: list[str]
+    replicas: list[ReplicaSeen] = []
     started_at: AwareDatetime
     ended: float
     replay_zero: float | None

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator
 from drills.documents import parse
 from drills.errors import ScenarioError
 from drills.facts import FactBook, Identifier, Status, Text, load_facts
+from drills.topology import Surface, Topology
 
 __all__ = ["Scenario", "ScenarioError", "ScenarioSummary", "list_scenarios", "load_scenario"]
 
@@ -32,7 +33,6 @@ InjectKind = Literal[
     "attribution_question",
     "message",
 ]
-Surface = Literal["submit", "poll", "list", "download", "signed_link", "cancel", "queued_job", "running_job"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
@@ -83,12 +83,19 @@ class Role(_Part):
 
 
 class Cohort(_Part):
-    """Tokens issued together. `issue` is how many, `stands_for` how many holders they represent."""
+    """Tokens issued together. `issue` is how many, `stands_for` how many holders they represent.
+
+    `cohort` is what the gateway knows them by, where that differs from the id: leaked tokens and bystanders can share
+    one. `label` is put on each token; without `expires_in_seconds` they do not expire.
+    """
 
     id: Identifier
     principal: Identifier
     issue: int = Field(ge=1, le=500)
     leaked: bool
+    cohort: Identifier | None = None
+    label: Identifier | None = None
+    expires_in_seconds: float | None = Field(default=None, ge=60, le=365 * 86_400)
     stands_for: int | None = Field(default=None, ge=1)
     fact: Identifier | None = None
 
@@ -136,14 +143,6 @@ class Population(_Part):
 
     cohorts: list[Cohort] = Field(min_length=1)
     traffic: Traffic
-
-
-class Topology(_Part):
-    """What the gateway is expected to be. A difference is noted in the report, never corrected."""
-
-    replicas: int = Field(ge=1)
-    consistency: str
-    defects: list[str] = []
 
 
 class SteadyState(_Part):
@@ -197,16 +196,21 @@ class InFlight(_Part):
 
 
 class Selector(_Part):
-    """Which tokens the revocation names: one of the two."""
+    """Which tokens the revocation names: one of the three."""
 
     all: bool = False
     cohort: Identifier | None = None
+    label: Identifier | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Selector":
-        if self.all == (self.cohort is not None):
-            raise ValueError("give either all: true or cohort: NAME")
+    def _one_of_three(self) -> "Selector":
+        if self.all + (self.cohort is not None) + (self.label is not None) != 1:
+            raise ValueError("give either all: true or cohort: NAME or label: NAME")
         return self
+
+    def means(self, cohort: str, label: str | None) -> bool:
+        """Whether it names a token of that cohort and label."""
+        return self.all or cohort == self.cohort or (label is not None and label == self.label)
 
 
 class Containment(_Part):
@@ -327,8 +331,10 @@ class Scenario(_Part):
             problems.append("population: no cohort is leaked")
         if all(cohort.leaked for cohort in cohorts.values()):
             problems.append("population: a cohort that is not leaked is needed as bystanders")
-        if self.containment.selector.cohort not in (None, *cohorts):
+        if self.containment.selector.cohort not in (None, *(one.cohort or one.id for one in cohorts.values())):
             problems.append(f"containment: no cohort {self.containment.selector.cohort}")
+        if self.containment.selector.label not in (None, *(one.label for one in cohorts.values())):
+            problems.append(f"containment: no label {self.containment.selector.label}")
         return problems
 
 

@@ -58,7 +58,7 @@ def crowd_counts(at_once: int, latency: float) -> CrowdCounts:
         client = GatewayClient("http://memory", "admin", history, timeout=60, transport=MemoryGateway(latency=latency))
         bearers: list[Bearer] = [await client.issue(f"tester-{n:03d}", "alpha") for n in range(3)]
         clock = ReplayClock(scenario.clock.start, 300, loop.time)
-        crowd = Crowd(plan_arrivals(scenario.population.traffic, 3, 30, 7), bearers, client, clock, at_once)
+        crowd = Crowd(plan_arrivals(scenario.population.traffic, 3, 30, 7), bearers, [client], clock, at_once)
         clock.begin()
         async with asyncio.TaskGroup() as group:
 
