@@ -92,9 +92,10 @@ class Cut:
         finally:
             watch.cancel()
             await asyncio.wait({watch})
+            failure = None if watch.cancelled() else watch.exception()
         await attached.judge(self.revoke.end)
-        if not watch.cancelled():
-            watch.result()
+        if failure is not None:
+            raise failure
 
     async def _keep_work_under_way(self, kit: ProbeKit, minute: float) -> None:
         """Until the minute comes, submit long jobs whenever the leaked tokens have too few, so that both kinds are cut.

@@ -1,6 +1,5 @@
 """What was broken, by which request, and in words: the invariants behind a verdict (see `oracle.py`)."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
@@ -87,25 +86,22 @@ def _plain(offence: Offence) -> Iterator[str]:
         yield "I4" if offence.surface in DERIVED or offence.rule == "job_went_on" else "I1"
 
 
+WORDS = {
+    "I1": "requests accepted after the acknowledgement",
+    "I2": "requests accepted after a refusal",
+    "I4": "uses of what derives from the token accepted after the acknowledgement",
+    "I5": "requests of bystanders refused",
+}
+
+
 def symptoms(offences: Sequence[Offence]) -> list[str]:
-    """One line per invariant that was broken: how many, where, and until when."""
-    by: dict[str, list[Offence]] = defaultdict(list)
-    for offence in offences:
-        for name in offence.invariants:
-            by[name].append(offence)
-    words = {
-        "I1": "accepted after the acknowledgement",
-        "I2": "accepted after a refusal",
-        "I4": "of what derives from the token accepted after the acknowledgement",
-        "I5": "refused although not meant",
-    }
+    """One line per invariant that was broken: how many, which surfaces, on which replicas, and until when."""
     lines = []
-    for name in sorted(by):
-        lasts: dict[str, float] = {}
-        for one in by[name]:
-            place = f"{one.surface}@{one.replica}" if one.replica else one.surface
-            place = f"{place} of {one.who}" if name == "I5" else place
-            lasts[place] = max(one.seconds_after, lasts.get(place, one.seconds_after))
-        where = ", ".join(f"{place} (to {last:+.2f} s)" for place, last in sorted(lasts.items()))
-        lines.append(f"{name}: {len(by[name])} {words[name]}: {where}")
+    for name in sorted({name for offence in offences for name in offence.invariants}):
+        mine = [offence for offence in offences if name in offence.invariants]
+        places = ", ".join(sorted({one.who if name == "I5" else one.surface for one in mine}))
+        replicas = ", ".join(sorted({one.replica for one in mine if one.replica}))
+        where = f"{places} on {replicas}" if replicas else places
+        last = max(one.seconds_after for one in mine)
+        lines.append(f"{name}: {len(mine)} {WORDS[name]}: {where}; the last {last:+.2f} s from it")
     return lines
