@@ -26,9 +26,14 @@ class Attached:
         self._receiver = Receiver(self._caller, self._history)
         return await self._receiver.subscribe(client)
 
+    @property
+    def follows(self) -> bool:
+        """Whether open streams are wanted."""
+        return "open_stream" in self._wanted
+
     async def follow(self, members: Sequence[GatewayClient], video: str | None) -> None:
         """Open a stream of that video on every replica, and wait until each was answered."""
-        if "open_stream" not in self._wanted or video is None:
+        if video is None:
             return
         opened = [OpenStream(member, self._caller, video, self._history) for member in members]
         self._streams += opened

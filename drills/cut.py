@@ -75,7 +75,9 @@ class Cut:
         await self.clock.until(minute, ahead=WARM_UP_SECONDS)
         await kit.baseline()
         await self._keep_work_under_way(kit, minute)
-        await attached.follow(self.fleet.members, kit.witness)
+        if attached.follows:
+            await kit.add_witness()  # the last in line, so that its stream has not ended by itself
+            await attached.follow(self.fleet.members, kit.witness)
         await self.clock.until(minute)
         self.fire(line)
         if attached.hooked:

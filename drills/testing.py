@@ -7,7 +7,7 @@ the gateway that a drill talks to, and with named faults to try the oracle on.
 import asyncio
 import json
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -166,12 +166,22 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             job.status, job.error = "failed", {"code": "cancelled", "message": ""}
             self._event("job.cancelled", accessor, job.id)
         if parts[4:] == ["content"]:
-            return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
+            return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4", "etag": '"clip"'})
         if parts[4:] == ["link"]:
             return httpx.Response(200, json={"url": f"{request.url.copy_with(path=f'/media/{job.id}')}?sig=s&exp=9"})
+        if parts[4:] == ["events"]:
+            return httpx.Response(200, content=self._stream(job), headers={"content-type": "text/event-stream"})
         if parts[4:] == ["share"]:
             return httpx.Response(200, json={"url": str(request.url.copy_with(path=f"/s/{job.id}"))})
         return self._video(job)
+
+    async def _stream(self, job: _Job) -> AsyncIterator[bytes]:
+        """A video's events, until it or its token has ended."""
+        yield b'event: video\ndata: {"object": "video"}\n\n'
+        while job.status in ("queued", "in_progress") and job.accessor not in self.revoked:
+            await asyncio.sleep(0.1)
+        if job.accessor in self.revoked:
+            yield b'event: error\ndata: {"error": {"code": "invalid_api_key"}}\n\n'
 
     def _is_dead(self, held: tuple[str, str, str]) -> bool:
         if "nobody_accepted" in self.faults and self.revoked:
