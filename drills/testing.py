@@ -178,7 +178,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     async def _stream(self, job: _Job) -> AsyncIterator[bytes]:
         """A video's events, until it or its token has ended."""
         yield b'event: video\ndata: {"object": "video"}\n\n'
-        while job.status in ("queued", "in_progress") and job.accessor not in self.revoked:
+        while job.status in ("queued", "in_progress") and job.accessor not in self.revoked:  # noqa: ASYNC110 - it polls too
             await asyncio.sleep(0.1)
         if job.accessor in self.revoked:
             yield b'event: error\ndata: {"error": {"code": "invalid_api_key"}}\n\n'
