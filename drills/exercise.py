@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from drills.audit import Chain, check_chain
 from drills.clock import ReplayClock
 from drills.cut import Cut
 from drills.errors import DrillError, NotSteady
@@ -48,6 +49,7 @@ class Exercise:
     samples: list[Sample] = field(default_factory=list)
     fired: dict[str, float] = field(default_factory=dict)
     jobs: list[JobTrace] | None = None
+    chain: Chain | None = None
     replay_zero: float | None = None
     dirty: bool = False
     seen: Status | None = None
@@ -225,15 +227,15 @@ class Exercise:
     # after
 
     async def _read_jobs(self) -> None:
-        """Fetch the gateway's own record of the revoked tokens' jobs."""
+        """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
         if self.revoke is None or self.revoke.id is None:
             return
         try:
-            events = await self.client.events(self._first_seq, "job.")
-            events += await self.client.events(self._first_seq, "revocation.")
+            events = await self.client.events(self._first_seq)
         except DrillError as error:
             self._did("read_events", False, str(error))
             return
+        self.chain = check_chain(events)
         watched = self.doomed | set(self.revoke.accessors)
         self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 

@@ -201,7 +201,7 @@ class GatewayClient:
         caller, path = self._control("revoke"), "/control/revocations"
         return await self.send(caller, "control", "POST", path, json=body, timeout=timeout)
 
-    async def events(self, after: int, kind: str) -> list[GatewayEvent]:
+    async def events(self, after: int, kind: str = "") -> list[GatewayEvent]:
         """Every event after a sequence number whose kind begins so. Raises DrillError when unreadable."""
         found: list[GatewayEvent] = []
         while True:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from drills.audit import Chain
 from drills.errors import JournalError
 from drills.evidence import JobTrace
 from drills.facts import FactBook
@@ -125,6 +126,7 @@ class Journal(_Part):
     preview: Preview | None
     revoke: RevokeCall | None
     jobs: list[JobTrace] | None
+    chain: Chain | None = None
     samples: list[Sample]
     visitors: Visitors
     exchanges: list[Exchange]

@@ -9,6 +9,7 @@ I4 What derives from the token (children, links, streams, jobs, webhooks) obeys 
 I5 Somebody who should be accepted still is. An outage refuses everybody and contains nothing; a bystander who is
    refused while others are accepted was revoked without being meant.
 I6 Each surface was accepted shortly before, on each replica: otherwise its refusal shows nothing.
+I7 The gateway's event list holds together over the exercise: otherwise its record of jobs shows nothing.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -16,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from drills.audit import Chain
 from drills.evidence import JobTrace
 from drills.history import Exchange
 from drills.invariants import Offence, flapped, refused_bystanders, symptoms
@@ -99,6 +101,7 @@ def judge(
     jobs: Sequence[JobTrace] | None,
     spared: Set[str] = frozenset(),
     replicas: Mapping[str, float] | None = None,
+    chain: Chain | None = None,
 ) -> Verdict:
     """Judge a drill.
 
@@ -110,6 +113,7 @@ def judge(
         jobs: traces of the revoked tokens' jobs, None when they could not be read.
         spared: accessors of bystanders that the selector does not mean.
         replicas: for each replica, for how many seconds it may remember a token; None where there is one gateway.
+        chain: whether the gateway's event list holds together, None when that could not be checked.
     """
     if revoke is None:
         return Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
@@ -128,6 +132,8 @@ def judge(
     if offences:
         return Verdict(verdict="not_contained", reasons=symptoms(offences), offences=offences, surfaces=results)
     reasons = [*_doubts(results, jobs), *_cold(probes, revoke, replicas or {}), *_aliveness(history, revoke, watched)]
+    if chain is not None and chain.broken is not None:
+        reasons.append(f"I7: line {chain.broken} of the event list does not follow from the one before")
     if reasons:
         return Verdict(verdict="inconclusive", reasons=reasons, surfaces=results)
     where = f" on {len(replicas)} replicas" if replicas else ""

@@ -75,9 +75,12 @@ class GatewayEvent(_Reply):
     seq: int
     at: float
     kind: str
+    replay_at: str | None = None
+    actor: str = ""
     accessor: str | None = None
     job: str | None = None
     data: dict[str, Any] = {}
+    hash: str | None = None
 
 
 class EventsPage(_Reply):

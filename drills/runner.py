@@ -169,6 +169,7 @@ def _journal(
         preview=exercise.preview,
         revoke=exercise.revoke,
         jobs=exercise.jobs,
+        chain=exercise.chain,
         samples=exercise.samples,
         visitors=Visitors(**asdict(counts)),
         exchanges=exercise.history.exchanges,
@@ -191,6 +192,7 @@ def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) 
             if not exercise.scenario.containment.selector.means(each.cohort, each.label)
         },
         replicas=_memories(exercise),
+        chain=exercise.chain,
     )
     if status == "completed" or verdict.verdict == "not_contained":
         return verdict

@@ -249,7 +249,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if "events_missing" in self.faults and self.revoked:
             return _error(500, "broken")
         query = parse_qs(request.url.query.decode())
-        after, kind, limit = int(query["after"][0]), query["kind"][0], int(query["limit"][0])
+        after, kind, limit = int(query["after"][0]), query.get("kind", [""])[0], int(query["limit"][0])
         found = [each for each in self.events if each["seq"] > after and each["kind"].startswith(kind)]
         return httpx.Response(200, json={"data": found[:limit], "has_more": len(found) > limit})
 

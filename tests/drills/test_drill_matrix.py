@@ -46,6 +46,8 @@ def test_three_sound_replicas_contain_on_every_surface_and_raise_no_alarm(live: 
     assert {one.after for one in journal.verdict.surfaces} == {"dead"}
     assert {one.surface for one in journal.verdict.surfaces} == set(SCENARIO.containment.surfaces)
     assert {one.replica for one in journal.verdict.surfaces} == {*NAMES, None}
+    assert journal.chain is not None
+    assert journal.chain.broken is None
     assert not journal.dirty
 
 
