@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from drills.gateway import Caller, GatewayClient
+from drills.callers import Caller
+from drills.gateway import GatewayClient
 from drills.history import History
 from drills.receiver import Receiver
 from drills.streams import OpenStream

@@ -5,18 +5,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from drills.attached import Attached
+from drills.callers import Answer, Bearer
 from drills.clock import ReplayClock
 from drills.errors import DrillError
 from drills.fleet import Fleet
-from drills.gateway import Answer, Bearer
 from drills.history import History
 from drills.journal import Check, Preview
 from drills.onlookers import Onlookers
 from drills.oracle import RevokeCall
+from drills.population import Cohort
 from drills.probes import ProbeKit
 from drills.progress import EventKind
 from drills.revoking import read_revoke
-from drills.scenario import Cohort, MselLine, Scenario
+from drills.scenario import MselLine, Scenario
 
 WARM_UP_SECONDS = 4.0
 WITNESSES = 16

@@ -9,20 +9,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drills.audit import Chain, check_chain
+from drills.callers import Bearer, Caller
 from drills.clock import ReplayClock
 from drills.cut import Cut
 from drills.errors import DrillError, NotSteady
 from drills.evidence import JobTrace, trace_jobs
 from drills.fleet import Fleet
-from drills.gateway import Bearer, Caller, GatewayClient
+from drills.gateway import GatewayClient
 from drills.history import History
 from drills.journal import Action, Check, Played, Preview, Sample
 from drills.onlookers import Onlookers
 from drills.oracle import RevokeCall
+from drills.population import Cohort
 from drills.probes import ProbeKit, finish_one
 from drills.progress import DrillEvent, EventKind
 from drills.replies import Status
-from drills.scenario import Cohort, MselLine, Scenario
+from drills.scenario import MselLine, Scenario
 from drills.traffic import Crowd, plan_arrivals
 
 ROLLBACK_SECONDS = 10.0

@@ -6,62 +6,23 @@ TargetDown when nobody answers, TargetRefused for a wrong address or admin token
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
 from drills.errors import DrillError, TargetDown, TargetRefused
-from drills.history import Actor, Exchange, History, outcome_of
+from drills.history import Exchange, History, outcome_of
+from drills.population import Clip
 from drills.replies import EventsPage, GatewayEvent, ReplicaReply, ReplicasReply, RevocationReply, Status
-from drills.scenario import Clip, Selector
+from drills.scenario import Selector
 from drills.topology import Order
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
 EVENTS_PAGE = 500
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """A token the drill holds. The secret stays out of `repr` and out of every record."""
-
-    token: str = field(repr=False)
-    accessor: str
-    principal: str
-    cohort: str
-    label: str | None = None
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who sends a request, and with which token (None: without one)."""
-
-    actor: Actor
-    who: str
-    bearer: Bearer | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An exchange with the parts of its answer that the drill goes on with."""
-
-    exchange: Exchange
-    body: Mapping[str, Any]
-    headers: Mapping[str, str]
-
-    @property
-    def accepted(self) -> bool:
-        return self.exchange.outcome == "accepted"
-
-    def poll_after(self, low: float, high: float) -> float:
-        """Seconds that `openai-poll-after-ms` asks to wait, kept within bounds; `high` when it says nothing."""
-        try:
-            return min(high, max(low, int(self.headers.get("openai-poll-after-ms", "")) / 1000))
-        except ValueError:
-            return high
 
 
 class GatewayClient:
@@ -307,19 +268,6 @@ class GatewayClient:
             bytes=len(response.content) if response is not None and fetched else None,
             replica=self.replica,
         )
-
-
-def form_of(clip: Clip, prompt: str) -> dict[str, str]:
-    """The fields of an order."""
-    return {"prompt": prompt, "size": clip.size, "seconds": str(clip.seconds), "model": clip.model}
-
-
-def bearer_in(answer: Answer, principal: str, cohort: str, label: str | None = None) -> Bearer:
-    """The token that an answer issues. Raises DrillError when there is none."""
-    try:
-        return Bearer(str(answer.body["token"]), str(answer.body["accessor"]), principal, cohort, label)
-    except KeyError as error:
-        raise DrillError(f"{answer.exchange.path} answered without {error}") from error
 
 
 def _json_object(response: httpx.Response | None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from drills.gateway import Answer, Bearer, Caller, GatewayClient
+from drills.callers import Answer, Bearer, Caller
+from drills.gateway import GatewayClient
 
 
 class Onlookers:

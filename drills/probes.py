@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from drills.gateway import Answer, Bearer, Caller, GatewayClient, bearer_in, form_of
+from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
+from drills.gateway import GatewayClient
 from drills.history import History
-from drills.scenario import Clip
+from drills.population import Clip
 from drills.surfaces import CHILD_SECONDS, PROBE_CLIP, PROMPT, Goods, Probe, probes_of
 
 WITNESS_CLIP = Clip(weight=1, size="1280x720", seconds=8, model="standard")

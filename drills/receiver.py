@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from drills.gateway import Caller, GatewayClient
+from drills.callers import Caller
+from drills.gateway import GatewayClient
 from drills.history import Exchange, History
 
 MOST_BYTES = 65_536

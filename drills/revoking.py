@@ -1,6 +1,6 @@
 """Reading a revoke call's answer."""
 
-from drills.gateway import Answer
+from drills.callers import Answer
 from drills.oracle import RevokeCall
 from drills.replies import RevocationReply
 

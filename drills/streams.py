@@ -10,7 +10,8 @@ import json
 
 import httpx
 
-from drills.gateway import Caller, GatewayClient
+from drills.callers import Caller
+from drills.gateway import GatewayClient
 from drills.history import Exchange, History, Outcome
 
 # Ends within 250 ms are promised; what was under way may arrive until then, and one more for a busy machine.

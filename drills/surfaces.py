@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from drills.gateway import Answer, Bearer, Caller, GatewayClient, form_of
-from drills.scenario import Clip
+from drills.callers import Answer, Bearer, Caller, form_of
+from drills.gateway import GatewayClient
+from drills.population import Clip
 
 PROBE_CLIP = Clip(weight=1, size="854x480", seconds=1, model="turbo")
 PROMPT = "a paper boat on a rainy street"

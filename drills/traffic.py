@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import cycle, pairwise
 from typing import Any
 
+from drills.callers import Answer, Bearer, Caller
 from drills.clock import ReplayClock
-from drills.gateway import Answer, Bearer, Caller, GatewayClient
-from drills.scenario import Clip, CurvePoint, Traffic
+from drills.gateway import GatewayClient
+from drills.population import Clip, CurvePoint, Traffic
 
 POLL_SECONDS = (0.5, 3.0)
 LONGEST_VISIT_POLLS = 400

@@ -8,10 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.callers import Bearer
 from drills.clock import ReplayClock
-from drills.gateway import Bearer, GatewayClient
+from drills.gateway import GatewayClient
 from drills.history import History
-from drills.scenario import CurvePoint, load_scenario
+from drills.population import CurvePoint
+from drills.scenario import load_scenario
 from drills.testing import MemoryGateway, run_virtual
 from drills.traffic import Crowd, CrowdCounts, plan_arrivals, weight_at
 
