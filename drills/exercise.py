@@ -131,7 +131,7 @@ class Exercise:
         topology = self.scenario.topology
         if self.tells and topology.orders():
             self._tell("step", "Telling the replicas")
-            told = await self.fleet.tell(topology)
+            told = await self.fleet.tell(topology, self._longest_seconds())
             self._did("tell_replicas", True, f"{told} of {topology.replicas} told: {topology.told}")
         status = await self.client.check_admin()
         await self.fleet.look(status)
@@ -242,24 +242,32 @@ class Exercise:
         self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 
     async def put_back(self) -> None:
-        """Roll back as the scenario says: no token of this drill stays accepted, the clock stands."""
+        """Roll back as the scenario says, each step whatever became of the others."""
         self.history.lift_limit()
-        try:
-            async with asyncio.timeout(ROLLBACK_SECONDS):
-                # First what lies, so that the rest is done by gateways that do as they say.
-                if told := await self.fleet.take_back():
-                    self._did("take_back", True, f"{told} replicas are right again")
-                if "revoke_issued" in self.scenario.rollback:
-                    await self._revoke_issued()
-                if "stop_clock" in self.scenario.rollback and self.replay_zero is not None:
-                    await self.client.set_clock(self.clock.time().isoformat(), self.clock.speed, running=False)
-                    self._did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
-        except (DrillError, TimeoutError) as error:
-            self.dirty = True
-            self._did("rollback", False, str(error) or f"not done in {ROLLBACK_SECONDS:g} s")
+        # First what lies, so that the rest is done by gateways that do as they say.
+        steps = [self._take_back]
+        steps += [self._revoke_issued] if "revoke_issued" in self.scenario.rollback else []
+        steps += [self._stop_clock] if "stop_clock" in self.scenario.rollback else []
+        for step in steps:
+            try:
+                async with asyncio.timeout(ROLLBACK_SECONDS):
+                    await step()
+            except (DrillError, TimeoutError) as error:
+                self.dirty = True
+                self._did("rollback", False, str(error) or f"not done in {ROLLBACK_SECONDS:g} s")
+
+    async def _take_back(self) -> None:
+        if told := await self.fleet.take_back():
+            self._did("take_back", True, f"{told} replicas are right again")
+
+    async def _stop_clock(self) -> None:
+        if self.replay_zero is not None:
+            await self.client.set_clock(self.clock.time().isoformat(), self.clock.speed, running=False)
+            self._did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
 
     async def _revoke_issued(self) -> None:
-        gone = set(self.revoke.accessors) if self.revoke else set()
+        # A gateway that was told to lie may have answered that tokens are gone which are not.
+        gone = set(self.revoke.accessors) if self.revoke and not self.fleet.lied else set()
         fresh = [self._cut.fresh] if self._cut and self._cut.fresh else []
         held = (*self.leaked, *self._minted, *self.bystanders, *fresh)
         left = [bearer for bearer in held if bearer.accessor not in gone]
@@ -272,6 +280,10 @@ class Exercise:
         self._did("revoke_issued", failed == 0, f"{len(left) - failed} of {len(left)} tokens left over are revoked")
 
     # small parts
+
+    def _longest_seconds(self) -> float:
+        """How long the exercise may last, the putting back included."""
+        return self._replay_seconds() + self.scenario.limits.overtime_seconds + 3 * ROLLBACK_SECONDS
 
     def _replay_seconds(self) -> float:
         return self.scenario.clock.minutes * 60 / self.clock.speed

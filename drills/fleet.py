@@ -49,8 +49,13 @@ class Fleet:
                 self.members.append(member)
                 await member.ready()
 
-    async def tell(self, topology: Topology) -> int:
-        """Tell each replica what the scenario says, and see what they do. The number of those that were told."""
+    @property
+    def lied(self) -> bool:
+        """Whether a replica was told to do anything wrong."""
+        return bool(self._told)
+
+    async def tell(self, topology: Topology, for_seconds: float) -> int:
+        """Tell each replica what the scenario says, for that long at the most. The number of those that were told."""
         orders = topology.orders()
         known = self.names or ([one.name for one in await self.first.replicas()] if orders else [])
         for order in orders:
@@ -59,7 +64,7 @@ class Fleet:
             if order.replica not in known and place < len(known):
                 order = order.model_copy(update={"replica": known[place]})
             self._told.append(order)
-            await self.first.tell(order)
+            await self.first.tell(order, for_seconds)
         if orders:
             await asyncio.sleep(HEEDED_SECONDS)
         return len(orders)
@@ -80,7 +85,7 @@ class Fleet:
         failures: list[DrillError] = []
         for order in self._told:
             try:
-                await self.first.tell(Order(replica=order.replica, profile=RIGHT, seconds=None, defects=[]))
+                await self.first.tell(Order(replica=order.replica, profile=RIGHT, seconds=None, defects=[]), 1.0)
             except DrillError as error:
                 failures.append(error)
         if failures:

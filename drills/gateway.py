@@ -23,6 +23,7 @@ from drills.topology import Order
 Reply = TypeVar("Reply", bound=BaseModel)
 
 EVENTS_PAGE = 500
+LONGEST_TOLD_SECONDS = 86_400.0
 
 
 class GatewayClient:
@@ -124,9 +125,10 @@ class GatewayClient:
             body["scopes"] = ["videos:read", "videos:write", "tokens:mint"]
         return bearer_in(await self._demand("issue", "POST", "/control/tokens", json=body), principal, cohort, label)
 
-    async def tell(self, order: Order) -> ReplicaReply:
-        """Tell a replica how late to learn and what to do wrong; what it does from then on."""
+    async def tell(self, order: Order, for_seconds: float) -> ReplicaReply:
+        """Tell a replica how late to learn and what to do wrong; what it does from then on, for a day at the most."""
         body: dict[str, object] = {"replica": order.replica, "profile": order.profile, "defects": order.defects}
+        body["for_seconds"] = min(for_seconds, LONGEST_TOLD_SECONDS)
         if order.seconds is not None:
             body["seconds"] = order.seconds
         told = self._shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))

@@ -35,8 +35,9 @@ def drill(live: Live, out: Path, *defects: str, on: str | None = None) -> tuple[
     scenario = SCENARIO.model_copy(update={"topology": topology})
     token = live.supervisor.admin_token
     done = asyncio.run(run_drill(scenario, target=live.url, admin_token=token, out=out, tells=True))
-    # Whatever was told is taken back.
+    # Whatever was told is taken back, and nothing that was issued or minted is good any more.
     assert httpx.get(f"{live.url}/status", trust_env=False).json()["defects"] == []
+    assert live.control("GET", "/control/tokens", params={"state": "active"})["data"] == []
     return done, load_journal(done.paths["journal.json"])
 
 
@@ -55,7 +56,13 @@ def test_three_sound_replicas_contain_on_every_surface_and_raise_no_alarm(live: 
     ("defects", "on", "invariant", "surface", "replicas"),
     [
         (["local-evict-only"], "r2", "I1", "list", {"r2"}),
-        (["link-outlives", "child-survives", "hook-keeps-firing"], None, "I4", "signed_link", set(NAMES)),
+        (
+            ["link-outlives", "child-survives", "hook-keeps-firing", "same-second-survives"],
+            None,
+            "I4",
+            "signed_link",
+            set(NAMES),
+        ),
         (["over-revocation"], None, "I5", "list", set(NAMES)),
     ],
 )
@@ -68,7 +75,7 @@ def test_a_lie_is_found_by_its_symptom_and_its_replica(
     assert surface in {one.surface for one in mine}
     assert {one.replica for one in mine if one.replica} <= replicas
     if "child-survives" in defects:
-        assert {"child_token", "webhook", "signed_link"} <= {one.surface for one in mine}
+        assert {"child_token", "webhook", "signed_link", "new_token"} <= {one.surface for one in mine}
     assert not journal.dirty
 
 

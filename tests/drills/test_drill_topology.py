@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from drills.errors import DrillError, ScenarioError
@@ -175,3 +176,29 @@ def test_an_outage_of_everything_stays_inconclusive_on_replicas(tmp_path: Path) 
     _, result = drill(tmp_path, with_topology(), "down_after_revoke")
     assert (result.verdict, result.exit_code) == ("inconclusive", 3)
     assert "list@r3: " in " ".join(result.reasons)
+
+
+def test_a_replica_that_cannot_be_put_right_marks_the_run_and_the_rest_is_still_done(tmp_path: Path) -> None:
+    class Stubborn(MemoryGateway):
+        """Can be told to err, and not to stop."""
+
+        def _replicas(self, body: dict[str, Any]) -> Any:
+            return self._refuse() if body.get("profile") == "strict" else super()._replicas(body)
+
+        @staticmethod
+        def _refuse() -> httpx.Response:
+            return httpx.Response(500, json={"error": {"code": "server_error"}})
+
+    gateway = Stubborn(names=NAMES)
+    scenario = with_topology(consistency={"r2": "cache-ttl:2"})
+
+    async def play() -> DrillResult:
+        return await run_drill(
+            scenario, target="http://r1", admin_token="admin", out=tmp_path, transport=gateway, tells=True
+        )
+
+    journal = journal_of(run_virtual(play()))
+    assert journal.dirty
+    done = {action.name: action.ok for action in journal.actions}
+    assert (done["rollback"], done["revoke_issued"], done["stop_clock"]) == (False, True, True)
+    assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
