@@ -8,24 +8,25 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from drills.audit import Chain, check_chain
+from drills.callers import Bearer, Caller
 from drills.clock import ReplayClock
+from drills.cut import Cut
 from drills.errors import DrillError, NotSteady
 from drills.evidence import JobTrace, trace_jobs
-from drills.gateway import Answer, Bearer, Caller, GatewayClient
+from drills.fleet import Fleet
+from drills.gateway import GatewayClient
 from drills.history import History
 from drills.journal import Action, Check, Played, Preview, Sample
+from drills.onlookers import Onlookers
 from drills.oracle import RevokeCall
+from drills.population import Cohort
 from drills.probes import ProbeKit, finish_one
 from drills.progress import DrillEvent, EventKind
-from drills.replies import RevocationReply, Status
+from drills.replies import Status
 from drills.scenario import MselLine, Scenario
 from drills.traffic import Crowd, plan_arrivals
 
-WARM_UP_SECONDS = 4.0
-WITNESSES = 16
-PREVIEW_SECONDS = 0.4
-PROBE_CLIP_SECONDS = 60.0
-FRESH_LOOK_SECONDS = 1.0
 ROLLBACK_SECONDS = 10.0
 
 
@@ -34,12 +35,13 @@ class Exercise:
     """Plays one scenario. Call `run()`, then `put_back()` whatever happened."""
 
     scenario: Scenario
-    client: GatewayClient
+    fleet: Fleet
     history: History
     clock: ReplayClock
     seed: int
     on_event: Callable[[DrillEvent], None] | None = None
     on_leak: Callable[[list[str]], None] | None = None
+    tells: bool = False
 
     phase: str = "normal"
     leaked: list[Bearer] = field(default_factory=list)
@@ -48,16 +50,39 @@ class Exercise:
     actions: list[Action] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     fired: dict[str, float] = field(default_factory=dict)
-    preview: Preview | None = None
-    revoke: RevokeCall | None = None
     jobs: list[JobTrace] | None = None
+    chain: Chain | None = None
     replay_zero: float | None = None
     dirty: bool = False
+    seen: Status | None = None
     crowd: Crowd | None = None
-    _kit: ProbeKit | None = None
-    _fresh: Bearer | None = None
+    _cut: Cut | None = None
     _first_seq: int = 0
     _exposed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def client(self) -> GatewayClient:
+        """The first gateway, which the operator uses."""
+        return self.fleet.first
+
+    @property
+    def doomed(self) -> set[str]:
+        """Accessors that must be dead after the revocation: the leaked tokens, and what they minted."""
+        return {bearer.accessor for bearer in (*self.leaked, *self._minted)}
+
+    @property
+    def revoke(self) -> RevokeCall | None:
+        """The revocation, once it was sent."""
+        return self._cut.revoke if self._cut else None
+
+    @property
+    def preview(self) -> Preview | None:
+        """What the gateway said it would touch, as it was asked last."""
+        return self._cut.preview if self._cut else None
+
+    @property
+    def _minted(self) -> list[Bearer]:
+        return self._cut.kit.minted if self._cut else []
 
     async def run(self) -> None:
         """The whole exercise. Raises NotSteady, or DrillError when a step cannot be done."""
@@ -76,23 +101,51 @@ class Exercise:
 
     async def _prepare(self) -> None:
         """Issue tokens and see that the gateway works for somebody who has nothing to do with the leak."""
+        await self._set_up()
         self._tell("step", "Issuing tokens")
         for cohort in self.scenario.population.cohorts:
             held = self.leaked if cohort.leaked else self.bystanders
             for n in range(1, cohort.issue + 1):
-                held.append(await self.client.issue(f"{cohort.principal}-{n:03d}", cohort.id))
+                held.append(await self._issue(cohort, n))
         self._did("issue", True, f"{len(self.leaked)} tokens to leak, {len(self.bystanders)} bystanders")
         issued = await self.client.events(0, "token.issued")
         self._first_seq = max((event.seq for event in issued if event.accessor == self.leaked[0].accessor), default=0)
         for check in self.scenario.steady_state:
             if check.when == "before":
                 await self._check_before(check.id, check.probe, check.within_seconds)
-        self._kit = ProbeKit(self.client, self.leaked[-1], self.history, self.clock.sleep)
+        surfaces = self.scenario.containment.surfaces
+        kit = ProbeKit(self.fleet.members, self.leaked[-1], self.history, self.clock.sleep, surfaces)
+        onlookers = Onlookers(self.fleet.members, self.bystanders)
+        self._cut = Cut(
+            self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
+            issue=self._issue, did=self._did, tell=self._tell, fire=self._fire,
+        )  # fmt: skip
         arrivals = plan_arrivals(
             self.scenario.population.traffic, len(self.leaked), self.scenario.clock.minutes, self.seed
         )
         at_once = self.scenario.population.traffic.at_once
-        self.crowd = Crowd(arrivals, self.leaked, self.client, self.clock, at_once)
+        self.crowd = Crowd(arrivals, self.leaked, self.fleet.members, self.clock, at_once)
+
+    async def _set_up(self) -> None:
+        """Tell the replicas what the scenario says, where the drill may; then see what they are."""
+        topology = self.scenario.topology
+        if self.tells and topology.orders():
+            self._tell("step", "Telling the replicas")
+            told = await self.fleet.tell(topology, self._longest_seconds())
+            self._did("tell_replicas", True, f"{told} of {topology.replicas} told: {topology.told}")
+        status = await self.client.check_admin()
+        await self.fleet.look(status)
+        self.seen = status
+
+    async def _issue(self, cohort: Cohort, number: int) -> Bearer:
+        mints = cohort.leaked and bool({"mint", "child_token"} & set(self.scenario.containment.surfaces))
+        return await self.client.issue(
+            f"{cohort.principal}-{number:03d}",
+            cohort.cohort or cohort.id,
+            label=cohort.label,
+            expires_in=cohort.expires_in_seconds,
+            mints=mints,
+        )
 
     async def _check_before(self, id: str, probe: str, within: float) -> None:
         self._tell("step", f"Checking the steady state: {id}")
@@ -112,6 +165,9 @@ class Exercise:
 
     async def _play(self) -> None:
         """Run the MSEL, the visitors, the containment and the onlookers side by side until the replay ends."""
+        cut = self._cut
+        if cut is None:
+            raise DrillError("nothing is prepared")
         await self._set_phase("normal")
         start = self.scenario.clock.start.isoformat()
         await self.client.set_clock(start, self.clock.speed, running=True)
@@ -125,13 +181,14 @@ class Exercise:
                 endless.append(group.create_task(work))
 
             spawn(self._watch_queue())
-            spawn(self._watch_bystanders())
+            spawn(self._watch_bystanders(cut.onlookers))
             msel = group.create_task(self._run_msel(spawn))
-            containment = group.create_task(self._contain())
+            containment = group.create_task(cut.run(self._exposed))
             await asyncio.wait({msel, containment})
             await self.clock.until(self.scenario.clock.minutes)
             for task in endless:
                 task.cancel()
+        self.checks += cut.checks
 
     async def _run_msel(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         """Fire every line at its minute; `access_ended` belongs to the containment."""
@@ -162,126 +219,58 @@ class Exercise:
                 self._tell("queue", f"{status.queue.waiting} waiting, {status.queue.running} running")
             await self.clock.sleep(every)
 
-    async def _watch_bystanders(self) -> None:
+    async def _watch_bystanders(self, onlookers: Onlookers) -> None:
         """Let each bystander make a harmless request now and then, before and after."""
         every = max(1.5, self._replay_seconds() / 60)
         while True:
-            await self._look_as_bystanders()
+            await onlookers.look()
             await self.clock.sleep(every)
-
-    async def _look_as_bystanders(self) -> None:
-        for bearer in self.bystanders:
-            await self.client.list_videos(Caller("bystander", bearer.principal, bearer))
-
-    # containment
-
-    async def _contain(self) -> None:
-        """Warm every surface up, revoke at the scripted minute, and watch what is still accepted."""
-        line = self.scenario.line_of("access_ended")
-        minute = self.scenario.minute(line)
-        kit = self._kit
-        if kit is None:
-            raise DrillError("nothing is prepared")
-        await self._exposed.wait()
-        made = await kit.make_clip(PROBE_CLIP_SECONDS)
-        self._did("probe_clip", made, "a clip to probe with" if made else f"no clip in {PROBE_CLIP_SECONDS:g} s")
-        await self.clock.until(minute, ahead=WARM_UP_SECONDS)
-        await kit.baseline()
-        await self._keep_work_under_way(kit, minute)
-        await self.clock.until(minute)
-        self._fire(line)
-        watch = asyncio.ensure_future(kit.watch(self.scenario.containment.probe_every_seconds))
-        try:
-            self.revoke = await self._revoke()
-            kit.announce_cut()
-            await self._watch_after()
-        finally:
-            watch.cancel()
-            await asyncio.wait({watch})
-        if not watch.cancelled():
-            watch.result()
-
-    async def _keep_work_under_way(self, kit: ProbeKit, minute: float) -> None:
-        """Until the minute comes, submit long jobs whenever the leaked tokens have too few, so that both kinds are cut.
-
-        Each running job may end and start another before the revocation lands, so one more than that has to wait.
-        """
-        added = 0
-        while added < WITNESSES:
-            found = await self.client.preview(self.scenario.containment.selector)
-            if found:
-                self.preview = Preview(tokens=found.tokens, queued=found.jobs.queued, running=found.jobs.running)
-            if found and 0 < found.jobs.running < found.jobs.queued:
-                if not self.clock.seconds_to(minute):
-                    return
-                await self.clock.sleep(min(PREVIEW_SECONDS, self.clock.seconds_to(minute)))
-                continue
-            added += 1
-            await kit.add_witness()
-            await self.clock.sleep(PREVIEW_SECONDS / 2)
-
-    async def _revoke(self) -> RevokeCall:
-        plan = self.scenario.containment
-        answer = await self.client.revoke(
-            plan.selector.model_dump(exclude_defaults=True), plan.reason, plan.timeout_seconds
-        )
-        call = read_revoke(answer)
-        self._did("revoke", call.outcome == "acknowledged", f"{call.outcome}, status {call.status}")
-        self._tell("revocation", f"Revocation {call.outcome}: {call.tokens} tokens")
-        return call
-
-    async def _watch_after(self) -> None:
-        """Go on looking with an uninvolved token issued after the cut: it must be accepted."""
-        end = self.history.now() + self.scenario.containment.after_watch_seconds
-        fresh = None
-        try:
-            self._fresh = await self.client.issue("controller-001", "controllers")
-            fresh = Caller("fresh", self._fresh.principal, self._fresh)
-        except DrillError as error:
-            self._did("issue_fresh", False, str(error))
-        while self.history.now() < end:
-            await self._look_as_bystanders()
-            answer = await self.client.list_videos(fresh) if fresh else None
-            await self.clock.sleep(FRESH_LOOK_SECONDS)
-        for check in self.scenario.steady_state:
-            if check.when == "after":
-                ok = bool(answer and answer.accepted)
-                detail = "a token issued after the cut is accepted" if ok else "a new token is not accepted"
-                self.checks.append(Check(id=check.id, ok=ok, at=self.history.now(), detail=detail))
 
     # after
 
     async def _read_jobs(self) -> None:
-        """Fetch the gateway's own record of the revoked tokens' jobs."""
+        """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
         if self.revoke is None or self.revoke.id is None:
             return
         try:
-            events = await self.client.events(self._first_seq, "job.")
-            events += await self.client.events(self._first_seq, "revocation.")
+            events = await self.client.events(self._first_seq)
         except DrillError as error:
             self._did("read_events", False, str(error))
             return
-        watched = {bearer.accessor for bearer in self.leaked} | set(self.revoke.accessors)
+        self.chain = check_chain(events)
+        watched = self.doomed | set(self.revoke.accessors)
         self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 
     async def put_back(self) -> None:
-        """Roll back as the scenario says: no token of this drill stays accepted, the clock stands."""
+        """Roll back as the scenario says, each step whatever became of the others."""
         self.history.lift_limit()
-        try:
-            async with asyncio.timeout(ROLLBACK_SECONDS):
-                if "revoke_issued" in self.scenario.rollback:
-                    await self._revoke_issued()
-                if "stop_clock" in self.scenario.rollback and self.replay_zero is not None:
-                    await self.client.set_clock(self.clock.time().isoformat(), self.clock.speed, running=False)
-                    self._did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
-        except (DrillError, TimeoutError) as error:
-            self.dirty = True
-            self._did("rollback", False, str(error) or f"not done in {ROLLBACK_SECONDS:g} s")
+        # First what lies, so that the rest is done by gateways that do as they say.
+        steps = [self._take_back]
+        steps += [self._revoke_issued] if "revoke_issued" in self.scenario.rollback else []
+        steps += [self._stop_clock] if "stop_clock" in self.scenario.rollback else []
+        for step in steps:
+            try:
+                async with asyncio.timeout(ROLLBACK_SECONDS):
+                    await step()
+            except (DrillError, TimeoutError) as error:
+                self.dirty = True
+                self._did("rollback", False, str(error) or f"not done in {ROLLBACK_SECONDS:g} s")
+
+    async def _take_back(self) -> None:
+        if told := await self.fleet.take_back():
+            self._did("take_back", True, f"{told} replicas are right again")
+
+    async def _stop_clock(self) -> None:
+        if self.replay_zero is not None:
+            await self.client.set_clock(self.clock.time().isoformat(), self.clock.speed, running=False)
+            self._did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
 
     async def _revoke_issued(self) -> None:
-        gone = set(self.revoke.accessors) if self.revoke else set()
-        fresh = [self._fresh] if self._fresh else []
-        left = [bearer for bearer in (*self.leaked, *self.bystanders, *fresh) if bearer.accessor not in gone]
+        # A gateway that was told to lie may have answered that tokens are gone which are not.
+        gone = set(self.revoke.accessors) if self.revoke and not self.fleet.lied else set()
+        fresh = [self._cut.fresh] if self._cut and self._cut.fresh else []
+        held = (*self.leaked, *self._minted, *self.bystanders, *fresh)
+        left = [bearer for bearer in held if bearer.accessor not in gone]
         answers = [
             await self.client.revoke({"accessor": bearer.accessor}, "end of the exercise", ROLLBACK_SECONDS)
             for bearer in left
@@ -291,6 +280,10 @@ class Exercise:
         self._did("revoke_issued", failed == 0, f"{len(left) - failed} of {len(left)} tokens left over are revoked")
 
     # small parts
+
+    def _longest_seconds(self) -> float:
+        """How long the exercise may last, the putting back included."""
+        return self._replay_seconds() + self.scenario.limits.overtime_seconds + 3 * ROLLBACK_SECONDS
 
     def _replay_seconds(self) -> float:
         return self.scenario.clock.minutes * 60 / self.clock.speed
@@ -333,31 +326,3 @@ class Exercise:
                 inject=inject,
             )
         )
-
-
-def read_revoke(answer: Answer) -> RevokeCall:
-    """What a revoke call's answer says. A 5xx, a timeout or an unreadable body leaves it unknown."""
-    exchange = answer.exchange
-    if exchange.outcome == "accepted":
-        try:
-            reply = RevocationReply.model_validate(answer.body)
-        except ValueError:
-            return RevokeCall(start=exchange.start, end=exchange.end, outcome="unknown", status=exchange.status)
-        return RevokeCall(
-            start=exchange.start,
-            end=exchange.end,
-            outcome="acknowledged",
-            status=exchange.status,
-            id=reply.id,
-            acknowledged_at=reply.acknowledged_at,
-            tokens=reply.tokens,
-            queued=reply.jobs.queued,
-            running=reply.jobs.running,
-            accessors=[item.accessor for item in reply.items],
-        )
-    return RevokeCall(
-        start=exchange.start,
-        end=exchange.end,
-        outcome="unknown" if exchange.outcome == "fault" else "refused",
-        status=exchange.status,
-    )

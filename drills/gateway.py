@@ -5,65 +5,29 @@ TargetDown when nobody answers, TargetRefused for a wrong address or admin token
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
 from drills.errors import DrillError, TargetDown, TargetRefused
-from drills.history import Actor, Exchange, History, outcome_of
-from drills.replies import EventsPage, GatewayEvent, RevocationReply, Status
-from drills.scenario import Clip, Selector
+from drills.history import Exchange, History, outcome_of
+from drills.population import Clip
+from drills.replies import EventsPage, GatewayEvent, ReplicaReply, ReplicasReply, RevocationReply, Status
+from drills.scenario import Selector
+from drills.topology import Order
 
-Surface = Literal["submit", "poll", "list", "download", "link", "signed_link", "cancel", "control", "status"]
 Reply = TypeVar("Reply", bound=BaseModel)
 
 EVENTS_PAGE = 500
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """A token the drill holds. The secret stays out of `repr` and out of every record."""
-
-    token: str = field(repr=False)
-    accessor: str
-    principal: str
-    cohort: str
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who sends a request, and with which token (None: without one)."""
-
-    actor: Actor
-    who: str
-    bearer: Bearer | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An exchange with the parts of its answer that the drill goes on with."""
-
-    exchange: Exchange
-    body: Mapping[str, Any]
-    headers: Mapping[str, str]
-
-    @property
-    def accepted(self) -> bool:
-        return self.exchange.outcome == "accepted"
-
-    def poll_after(self, low: float, high: float) -> float:
-        """Seconds that `openai-poll-after-ms` asks to wait, kept within bounds; `high` when it says nothing."""
-        try:
-            return min(high, max(low, int(self.headers.get("openai-poll-after-ms", "")) / 1000))
-        except ValueError:
-            return high
+LONGEST_TOLD_SECONDS = 86_400.0
 
 
 class GatewayClient:
-    """Talks to one gateway. Close it with `aclose()`."""
+    """Talks to one gateway. Close it with `aclose()`. `replica` is its name, None where there is only one."""
 
     def __init__(
         self,
@@ -73,8 +37,11 @@ class GatewayClient:
         *,
         timeout: float,
         transport: httpx.AsyncBaseTransport | None = None,
+        replica: str | None = None,
     ) -> None:
         self.target = target.rstrip("/")
+        self.replica = replica
+        self.own_name = replica  # what it calls itself; None until it has said so
         self._history = history
         self._admin = admin_token
         self._http = httpx.AsyncClient(
@@ -92,34 +59,32 @@ class GatewayClient:
 
     async def submit(self, caller: Caller, clip: Clip, prompt: str) -> Answer:
         """POST /v1/videos as a form, the way the openai client sends it."""
-        form = {"prompt": prompt, "size": clip.size, "seconds": str(clip.seconds), "model": clip.model}
-        return await self._send(caller, "submit", "POST", "/v1/videos", form=form)
+        return await self.send(caller, "submit", "POST", "/v1/videos", form=form_of(clip, prompt))
 
     async def poll(self, caller: Caller, video: str) -> Answer:
-        return await self._send(caller, "poll", "GET", f"/v1/videos/{video}", job=video)
+        return await self.send(caller, "poll", "GET", f"/v1/videos/{video}", job=video)
 
     async def list_videos(self, caller: Caller) -> Answer:
-        return await self._send(caller, "list", "GET", "/v1/videos?limit=1")
+        return await self.send(caller, "list", "GET", "/v1/videos?limit=1")
 
     async def download(self, caller: Caller, video: str) -> Answer:
-        return await self._send(caller, "download", "GET", f"/v1/videos/{video}/content", job=video)
+        return await self.send(caller, "download", "GET", f"/v1/videos/{video}/content", job=video)
 
     async def cancel(self, caller: Caller, video: str) -> Answer:
-        return await self._send(caller, "cancel", "POST", f"/v1/videos/{video}/cancel", job=video)
+        return await self.send(caller, "cancel", "POST", f"/v1/videos/{video}/cancel", job=video)
 
-    async def link(self, caller: Caller, video: str) -> Answer:
-        """Ask for a signed link; `body["url"]` is it."""
-        return await self._send(caller, "link", "POST", f"/v1/videos/{video}/link", job=video)
-
-    async def fetch_link(self, caller: Caller, url: str, video: str) -> Answer:
-        """GET a signed link, without Authorization. The caller's bearer says whose link it is."""
-        return await self._send(caller, "signed_link", "GET", url, job=video, bare=True)
+    def stream(self, caller: Caller, video: str) -> AbstractAsyncContextManager[httpx.Response]:
+        """Open the events of a video and leave the reading to the caller; raises httpx.HTTPError."""
+        self._history.check_limit()
+        token = caller.bearer.token if caller.bearer else ""
+        headers = {"Authorization": f"Bearer {token}"}
+        return self._http.stream("GET", f"/v1/videos/{video}/events", headers=headers)
 
     # control face
 
     async def ready(self) -> None:
         """Raise TargetDown unless /readyz says ready, TargetRefused when something else lives there."""
-        answer = await self._send(self._control("ready"), "status", "GET", "/readyz")
+        answer = await self.send(self._control("ready"), "status", "GET", "/readyz")
         status = answer.exchange.status
         if status is None:
             raise TargetDown(f"{self.target} does not answer")
@@ -127,10 +92,11 @@ class GatewayClient:
             raise TargetDown(f"{self.target} is not ready ({status})")
         if not answer.accepted or not answer.body:
             raise TargetRefused(f"{self.target} is not a leakdrill gateway (/readyz answered {status})")
+        self.own_name = answer.headers.get("leakdrill-replica")
 
     async def status(self) -> Status | None:
         """GET /status; None when it gives no usable answer."""
-        answer = await self._send(self._control("status"), "status", "GET", "/status")
+        answer = await self.send(self._control("status"), "status", "GET", "/status")
         try:
             return Status.model_validate(answer.body) if answer.accepted else None
         except ValidationError:
@@ -140,14 +106,39 @@ class GatewayClient:
         """Read /control/state with the admin token. Raises TargetRefused when it is not taken."""
         return self._shaped(Status, await self._demand("state", "GET", "/control/state"))
 
-    async def issue(self, principal: str, cohort: str) -> Bearer:
-        body = {"principal": principal, "cohort": cohort}
-        answer = await self._demand("issue", "POST", "/control/tokens", json=body)
-        try:
-            token, accessor = str(answer.body["token"]), str(answer.body["accessor"])
-        except KeyError as error:
-            raise DrillError(f"/control/tokens answered without {error}") from error
-        return Bearer(token, accessor, principal, cohort)
+    async def issue(
+        self,
+        principal: str,
+        cohort: str,
+        *,
+        label: str | None = None,
+        expires_in: float | None = None,
+        mints: bool = False,
+    ) -> Bearer:
+        """A new token. `expires_in` is seconds; `mints` lets it issue tokens itself."""
+        body: dict[str, object] = {"principal": principal, "cohort": cohort}
+        if label is not None:
+            body["labels"] = [label]
+        if expires_in is not None:
+            body["expires_in"] = expires_in
+        if mints:
+            body["scopes"] = ["videos:read", "videos:write", "tokens:mint"]
+        return bearer_in(await self._demand("issue", "POST", "/control/tokens", json=body), principal, cohort, label)
+
+    async def tell(self, order: Order, for_seconds: float) -> ReplicaReply:
+        """Tell a replica how late to learn and what to do wrong; what it does from then on, for a day at the most."""
+        body: dict[str, object] = {"replica": order.replica, "profile": order.profile, "defects": order.defects}
+        body["for_seconds"] = min(for_seconds, LONGEST_TOLD_SECONDS)
+        if order.seconds is not None:
+            body["seconds"] = order.seconds
+        told = self._shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))
+        if not told.data:
+            raise DrillError(f"/control/replicas told nobody of {order.replica}")
+        return told.data[0]
+
+    async def replicas(self) -> list[ReplicaReply]:
+        """What each gateway was told."""
+        return self._shaped(ReplicasReply, await self._demand("replicas", "GET", "/control/replicas")).data
 
     async def set_phase(self, phase: str) -> None:
         await self._demand("phase", "PATCH", "/control/state", json={"phase": phase})
@@ -159,9 +150,7 @@ class GatewayClient:
     async def preview(self, selector: Selector) -> RevocationReply | None:
         """What a revocation would touch; None when the gateway does not say."""
         body = {"selector": selector.model_dump(exclude_defaults=True)}
-        answer = await self._send(
-            self._control("preview"), "control", "POST", "/control/revocations/preview", json=body
-        )
+        answer = await self.send(self._control("preview"), "control", "POST", "/control/revocations/preview", json=body)
         try:
             return RevocationReply.model_validate(answer.body) if answer.accepted else None
         except ValidationError:
@@ -173,9 +162,9 @@ class GatewayClient:
         if selector.get("all"):
             body["confirm"] = "all"
         caller, path = self._control("revoke"), "/control/revocations"
-        return await self._send(caller, "control", "POST", path, json=body, timeout=timeout)
+        return await self.send(caller, "control", "POST", path, json=body, timeout=timeout)
 
-    async def events(self, after: int, kind: str) -> list[GatewayEvent]:
+    async def events(self, after: int, kind: str = "") -> list[GatewayEvent]:
         """Every event after a sequence number whose kind begins so. Raises DrillError when unreadable."""
         found: list[GatewayEvent] = []
         while True:
@@ -203,7 +192,7 @@ class GatewayClient:
 
     async def _demand(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
         """A control call that must succeed."""
-        answer = await self._send(self._control(who), "control", method, path, json=json)
+        answer = await self.send(self._control(who), "control", method, path, json=json)
         status, where = answer.exchange.status, f"{method} {answer.exchange.path}"
         if status is None:
             raise TargetDown(f"{self.target} does not answer ({where})")
@@ -213,26 +202,27 @@ class GatewayClient:
             raise DrillError(f"{where} answered {status} {answer.exchange.code or ''}".rstrip())
         return answer
 
-    async def _send(
+    async def send(
         self,
         caller: Caller,
-        surface: Surface,
+        surface: str,
         method: str,
         path: str,
         *,
+        headers: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
         form: Mapping[str, str] | None = None,
         job: str | None = None,
         bare: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own, per step of the exchange
     ) -> Answer:
-        """Send, time, keep. `bare` leaves Authorization out."""
+        """Send, time, keep. `bare` leaves Authorization out: the caller's bearer then says whose link it is."""
         self._history.check_limit()
         token = caller.bearer.token if caller.bearer else self._admin
-        headers = {} if bare else {"Authorization": f"Bearer {token}"}
+        sent = {} if bare else {"Authorization": f"Bearer {token}"}
         # A part without a file name is a plain form field; this is how multipart goes without a file.
         parts = {name: (None, value) for name, value in form.items()} if form else None
-        options: dict[str, Any] = {"headers": headers, "json": json, "files": parts}
+        options: dict[str, Any] = {"headers": {**sent, **(headers or {})}, "json": json, "files": parts}
         if timeout is not None:
             options["timeout"] = timeout
         start = self._history.now()
@@ -251,7 +241,7 @@ class GatewayClient:
     def _exchange(
         self,
         caller: Caller,
-        surface: Surface,
+        surface: str,
         method: str,
         path: str,
         response: httpx.Response | None,
@@ -274,10 +264,11 @@ class GatewayClient:
             start=start,
             end=end,
             status=status,
-            outcome=outcome_of(status, code),
+            outcome=outcome_of(status, code, surface),
             code=code,
             job=_video_id(body),
             bytes=len(response.content) if response is not None and fetched else None,
+            replica=self.replica,
         )
 
 

@@ -20,7 +20,8 @@ class Exchange(BaseModel):
     """One request and its answer.
 
     Outcome: accepted (2xx, 3xx), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
-    does not say whether the token still counts), fault (5xx or no answer).
+    does not say whether the token still counts), fault (5xx or no answer). `replica` is the gateway that was asked,
+    where there are several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,15 +40,17 @@ class Exchange(BaseModel):
     code: str | None = None
     job: str | None = None
     bytes: int | None = None
+    replica: str | None = None
 
 
-def outcome_of(status: int | None, code: str | None) -> Outcome:
-    """Sort an answer. `status` None means that none came."""
+def outcome_of(status: int | None, code: str | None, surface: str = "") -> Outcome:
+    """Sort an answer. `status` None means that none came. A shared link tells nobody why it is gone: 404."""
     if status is None or status >= 500:
         return "fault"
     if status < 400:
         return "accepted"
-    if status == 401 or (status == 403 and code == "insufficient_scope"):
+    gone = status == 404 and surface == "share_link"
+    if status == 401 or gone or (status == 403 and code == "insufficient_scope"):
         return "refused"
     return "limited" if status == 429 else "unclear"
 

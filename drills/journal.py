@@ -11,12 +11,14 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from drills.audit import Chain
 from drills.errors import JournalError
 from drills.evidence import JobTrace
 from drills.facts import FactBook
 from drills.history import Exchange
 from drills.oracle import RevokeCall, Verdict
 from drills.scenario import Scenario
+from drills.topology import ReplicaSeen
 
 __all__ = ["Journal", "JournalError", "load_journal", "save_journal"]
 
@@ -113,6 +115,7 @@ class Journal(_Part):
     versions: Versions
     consistency: str | None
     defects: list[str]
+    replicas: list[ReplicaSeen] = []
     started_at: AwareDatetime
     ended: float
     replay_zero: float | None
@@ -123,6 +126,7 @@ class Journal(_Part):
     preview: Preview | None
     revoke: RevokeCall | None
     jobs: list[JobTrace] | None
+    chain: Chain | None = None
     samples: list[Sample]
     visitors: Visitors
     exchanges: list[Exchange]

@@ -1,22 +1,26 @@
 """The verdict, from what clients saw.
 
-Pure functions over a history with one monotonic clock. The rules, per leaked or revoked token:
+Pure functions over a history with one monotonic clock. The invariants, per leaked or revoked token:
 
-1. After the revoke call has answered, no request that starts is accepted, on any surface.
-2. After a refusal that followed the revocation, no later request is accepted.
-3. A revoke call without a clear answer may or may not have happened: nothing can be concluded.
-4. What derives from the token (jobs, signed links) obeys rule 1.
-5. Somebody who should be accepted still is: an outage refuses everybody and contains nothing.
-6. Each surface was accepted shortly before: otherwise its refusal shows nothing.
+I1 After the revoke call has answered, no request that starts is accepted, on any surface of any replica.
+I2 After a refusal that followed the revocation, no later request is accepted.
+I3 A revoke call without a clear answer may or may not have happened: nothing can be concluded.
+I4 What derives from the token (children, links, streams, jobs, webhooks) obeys I1.
+I5 Somebody who should be accepted still is. An outage refuses everybody and contains nothing; a bystander who is
+   refused while others are accepted was revoked without being meant.
+I6 Each surface was accepted shortly before, on each replica: otherwise its refusal shows nothing.
+I7 The gateway's event list holds together over the exercise: otherwise its record of jobs shows nothing.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from drills.audit import Chain
 from drills.evidence import JobTrace
 from drills.history import Exchange
+from drills.invariants import Offence, flapped, refused_bystanders, symptoms
 
 VerdictWord = Literal["contained", "not_contained", "inconclusive"]
 After = Literal["dead", "alive", "unknown"]
@@ -44,23 +48,13 @@ class RevokeCall(_Part):
     accessors: list[str] = []
 
 
-class Offence(_Part):
-    """Something accepted that should not have been. `seconds_after` counts from the acknowledgement."""
-
-    rule: Literal["late_accept", "resurrection", "job_went_on"]
-    surface: str
-    who: str
-    accessor: str
-    seconds_after: float
-    request: int | None = None
-    job: str | None = None
-
-
 class SurfaceResult(_Part):
-    """One surface before and after. Seconds count from the acknowledgement; None is unknown.
+    """One surface of one replica before and after. Seconds count from the acknowledgement; None is unknown.
 
     `lag` is how long after the acknowledgement an accepted use still began: 0 when none did and the surface was tried.
-    `first_refused` is the start of the first refused use, so how soon "none did" was tested.
+    `still_accepted` says that the last use was accepted too, so that the lag is at least that long. `first_refused` is
+    the start of the first refused use, so how soon "none did" was tested. `replica` is None where there is only one,
+    and for what no replica in particular does.
     """
 
     surface: str
@@ -72,6 +66,13 @@ class SurfaceResult(_Part):
     last_accepted: float | None
     first_refused: float | None
     lag: float | None
+    replica: str | None = None
+    still_accepted: bool = False
+
+    @property
+    def place(self) -> str:
+        """The surface, and where."""
+        return f"{self.surface}@{self.replica}" if self.replica else self.surface
 
 
 class Verdict(_Part):
@@ -87,6 +88,8 @@ class Verdict(_Part):
 WARM_SECONDS = 60.0
 
 JOB_SURFACES = {"queued_job": "queued", "running_job": "running"}
+# Not asked of a replica, but heard from whichever does it.
+HEARD = {*JOB_SURFACES, "webhook"}
 
 
 def judge(
@@ -96,6 +99,9 @@ def judge(
     leaked: Set[str],
     surfaces: Sequence[str],
     jobs: Sequence[JobTrace] | None,
+    spared: Set[str] = frozenset(),
+    replicas: Mapping[str, float] | None = None,
+    chain: Chain | None = None,
 ) -> Verdict:
     """Judge a drill.
 
@@ -105,6 +111,9 @@ def judge(
         leaked: accessors that must be dead.
         surfaces: which surfaces have to be dead for "contained".
         jobs: traces of the revoked tokens' jobs, None when they could not be read.
+        spared: accessors of bystanders that the selector does not mean.
+        replicas: for each replica, for how many seconds it may remember a token; None where there is one gateway.
+        chain: whether the gateway's event list holds together, None when that could not be checked.
     """
     if revoke is None:
         return Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
@@ -112,30 +121,35 @@ def judge(
         answer = f"status {revoke.status}" if revoke.status is not None else "no answer"
         words = "was refused" if revoke.outcome == "refused" else "may or may not have happened"
         return Verdict(verdict="inconclusive", reasons=[f"the revocation {words} ({answer})"])
-    watched = set(leaked) | set(revoke.accessors)
+    watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
-    offences = [*_late(own, revoke), *_resurrected(own, revoke), *_jobs_went_on(jobs or [])]
+    collateral = refused_bystanders(history, revoke.end, spared, watched)
+    offences = [*_late(own, revoke), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
+    offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
-    results = [_surface(name, own, probes, revoke, jobs) for name in surfaces]
+    places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
+    results = [_surface(name, at, own, probes, revoke, jobs) for name, at in places]
     if offences:
-        places = ", ".join(sorted({offence.surface for offence in offences}))
-        reason = f"{len(offences)} accepted after the acknowledgement: {places}"
-        return Verdict(verdict="not_contained", reasons=[reason], offences=offences, surfaces=results)
-    reasons = [*_doubts(results, jobs), *_aliveness(history, revoke, watched)]
+        return Verdict(verdict="not_contained", reasons=symptoms(offences), offences=offences, surfaces=results)
+    reasons = [*_doubts(results, jobs), *_cold(probes, revoke, replicas or {}), *_aliveness(history, revoke, watched)]
+    if chain is not None and chain.broken is not None:
+        reasons.append(f"I7: line {chain.broken} of the event list does not follow from the one before")
     if reasons:
         return Verdict(verdict="inconclusive", reasons=reasons, surfaces=results)
-    reason = f"{len(results)} surfaces accepted before and refused after; nothing accepted after the acknowledgement"
+    where = f" on {len(replicas)} replicas" if replicas else ""
+    count = len(dict.fromkeys(surfaces))
+    reason = f"{count} surfaces accepted before and refused after{where}; nothing accepted after the acknowledgement"
     return Verdict(verdict="contained", reasons=[reason], surfaces=results)
 
 
 def _late(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
-    """Rule 1: started at or after the acknowledgement, and accepted."""
+    """I1: started at or after the acknowledgement, and accepted."""
     late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end]
     return [_offence("late_accept", each, revoke) for each in sorted(late, key=lambda each: (each.start, each.n))]
 
 
 def _resurrected(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
-    """Rule 2, for what rule 1 does not see: refused, then accepted, all before the acknowledgement."""
+    """I2, for what rule 1 does not see: refused, then accepted, all before the acknowledgement."""
     refused_at: dict[str, float] = {}
     for each in sorted(own, key=lambda each: each.end):
         if each.outcome == "refused" and each.end >= revoke.start and each.accessor is not None:
@@ -159,11 +173,12 @@ def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revok
         seconds_after=round(each.start - revoke.end, 6),
         request=each.n,
         job=each.job,
+        replica=each.replica,
     )
 
 
 def _jobs_went_on(jobs: Sequence[JobTrace]) -> list[Offence]:
-    """Rule 4 for jobs: their own record goes on after the revocation."""
+    """I4 for jobs: their own record goes on after the revocation."""
     return [
         Offence(
             rule="job_went_on",
@@ -179,27 +194,33 @@ def _jobs_went_on(jobs: Sequence[JobTrace]) -> list[Offence]:
 
 
 def _surface(
-    name: str, own: Sequence[Exchange], probes: Sequence[Exchange], revoke: RevokeCall, jobs: Sequence[JobTrace] | None
+    name: str,
+    replica: str | None,
+    own: Sequence[Exchange],
+    probes: Sequence[Exchange],
+    revoke: RevokeCall,
+    jobs: Sequence[JobTrace] | None,
 ) -> SurfaceResult:
     if name in JOB_SURFACES:
         return _job_surface(name, jobs)
-    mine = [each for each in own if each.surface == name]
-    tried = [each for each in probes if each.surface == name]
+    mine = [each for each in own if each.surface == name and replica in (None, each.replica)]
+    tried = [each for each in probes if each.surface == name and replica in (None, each.replica)]
     after = sorted((each for each in tried if each.start >= revoke.end), key=lambda each: (each.start, each.n))
     accepted = [each.start - revoke.end for each in mine if each.outcome == "accepted"]
     late = [seconds for seconds in accepted if seconds >= 0]
     refused = [each.start - revoke.end for each in mine if each.outcome == "refused" and each.start >= revoke.end]
     unanswered = [each for each in after if each.outcome not in ("accepted", "refused")]
+    warm = any(
+        each.outcome == "accepted" and revoke.start - WARM_SECONDS <= each.start and each.end <= revoke.start
+        for each in tried
+    )
     state: After = "alive" if late else "unknown"
-    # A surface that stops answering, or answers beside the point, is not shown to be dead.
-    if after and not late and not unanswered:
+    # A surface that stops answering, or answers beside the point, is not shown to be dead. Deliveries just cease.
+    if not late and not unanswered and (after or (name == "webhook" and warm)):
         state = "dead"
     return SurfaceResult(
         surface=name,
-        warm=any(
-            each.outcome == "accepted" and revoke.start - WARM_SECONDS <= each.start and each.end <= revoke.start
-            for each in tried
-        ),
+        warm=warm,
         after=state,
         accepted_after=len(late),
         refused_after=len(refused),
@@ -207,6 +228,8 @@ def _surface(
         last_accepted=round(max(accepted), 6) if accepted else None,
         first_refused=round(min(refused), 6) if refused else None,
         lag=round(max(late), 6) if late else (0.0 if state == "dead" else None),
+        replica=replica,
+        still_accepted=bool(late) and max(late) >= max(refused, default=-1.0),
     )
 
 
@@ -229,7 +252,7 @@ def _job_surface(name: str, jobs: Sequence[JobTrace] | None) -> SurfaceResult:
 
 
 def _doubts(results: Sequence[SurfaceResult], jobs: Sequence[JobTrace] | None) -> list[str]:
-    """Rule 6, and surfaces whose end was not seen."""
+    """I6, and surfaces whose end was not seen."""
     reasons = []
     for each in results:
         if each.surface in JOB_SURFACES:
@@ -237,14 +260,29 @@ def _doubts(results: Sequence[SurfaceResult], jobs: Sequence[JobTrace] | None) -
         else:
             missing = "no accepted use just before the revocation"
         if not each.warm:
-            reasons.append(f"{each.surface}: {missing}")
+            reasons.append(f"{each.place}: {missing}")
         elif each.after != "dead":
-            reasons.append(f"{each.surface}: {each.unanswered_after or 'no'} probes after it, without a clear refusal")
+            reasons.append(f"{each.place}: {each.unanswered_after or 'no'} probes after it, without a clear refusal")
     return reasons
 
 
+def _cold(probes: Sequence[Exchange], revoke: RevokeCall, replicas: Mapping[str, float]) -> list[str]:
+    """I6: replicas that could not have remembered the token, because it was not used there lately."""
+    return [
+        f"{name}: not used within {seconds:g} s before the revocation, so what it remembers is untested"
+        for name, seconds in replicas.items()
+        if not any(
+            each.outcome == "accepted"
+            and each.replica == name
+            and each.end <= revoke.start
+            and each.start >= revoke.start - seconds
+            for each in probes
+        )
+    ]
+
+
 def _aliveness(history: Sequence[Exchange], revoke: RevokeCall, watched: Set[str]) -> list[str]:
-    """Rule 5: a token outside the revocation is accepted afterwards, the last time it was tried included."""
+    """I5: a token outside the revocation is accepted afterwards, the last time it was tried included."""
     others = [
         each
         for each in history

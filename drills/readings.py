@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from drills.history import Exchange
 from drills.journal import Journal
+from drills.matrix import lag_of
 from drills.metrics import Metrics, acknowledged, replay_minute
 from drills.scenario import Objective
 
@@ -43,8 +45,27 @@ class ObjectiveReading:
 
 def timeline(journal: Journal) -> list[TimelineRow]:
     """Every MSEL line, action and turning point in order of time; what did not happen comes last."""
-    rows = [*_msel_rows(journal), *_action_rows(journal), *_turning_points(journal)]
+    return in_order([*_msel_rows(journal), *_action_rows(journal), *_turning_points(journal)])
+
+
+def in_order(rows: list[TimelineRow]) -> list[TimelineRow]:
+    """Rows by their second; those that have none come last."""
     return sorted(rows, key=lambda row: (row.second is None, row.second or 0.0))
+
+
+def surface_rows(journal: Journal) -> list[TimelineRow]:
+    """When each surface of each replica was last accepted after the acknowledgement, or else first refused."""
+    ack = acknowledged(journal)
+    if ack is None:
+        return []
+    rows = []
+    for each in journal.verdict.surfaces:
+        lives = each.after == "alive" and each.lag is not None
+        second = each.lag if lives else each.first_refused
+        if second is not None:
+            text = f"last accepted use, revocation lag {lag_of(each)}" if lives else f"first refused use, {each.after}"
+            rows.append(_own_row(journal, round(ack + second, 6), "surface", each.place, text))
+    return rows
 
 
 def objective_readings(journal: Journal, metrics: Metrics) -> list[ObjectiveReading]:
@@ -110,14 +131,18 @@ def _turning_points(journal: Journal) -> list[TimelineRow]:
         refused = [each for each in uses if each.outcome == "refused" and each.start >= ack]
         if refused:
             first = min(refused, key=lambda each: each.start)
-            text = f"first refused use after it: {first.surface} by {first.who}"
+            text = f"first refused use after it: {_place(first)} by {first.who}"
             rows.append(_own_row(journal, first.start, "use", "first_refused", text))
     accepted = [each for each in uses if each.outcome == "accepted"]
     if accepted:
         last = max(accepted, key=lambda each: each.start)
-        text = f"last accepted use: {last.surface} by {last.who}"
+        text = f"last accepted use: {_place(last)} by {last.who}"
         rows.append(_own_row(journal, last.start, "use", "last_accepted", text))
     return rows
+
+
+def _place(each: Exchange) -> str:
+    return f"{each.surface}@{each.replica}" if each.replica else each.surface
 
 
 def _own_row(journal: Journal, second: float, kind: str, id: str, text: str) -> TimelineRow:

@@ -25,6 +25,23 @@ class Status(_Reply):
     consistency: str = "strict"
     defects: list[str] = []
     version: str | None = None
+    replicas: dict[str, str] = {}
+    server_time: float | None = None
+
+
+class ReplicaReply(_Reply):
+    """One gateway of GET or PATCH /control/replicas. `seconds` is the bound of its lag, None where there is none."""
+
+    name: str
+    consistency: str
+    seconds: float | None = None
+    defects: list[str] = []
+
+
+class ReplicasReply(_Reply):
+    """Gateways, by name."""
+
+    data: list[ReplicaReply]
 
 
 class JobCount(_Reply):
@@ -58,9 +75,12 @@ class GatewayEvent(_Reply):
     seq: int
     at: float
     kind: str
+    replay_at: str | None = None
+    actor: str = ""
     accessor: str | None = None
     job: str | None = None
     data: dict[str, Any] = {}
+    hash: str | None = None
 
 
 class EventsPage(_Reply):

@@ -16,9 +16,13 @@ import jinja2
 
 from drills.chart import draw
 from drills.journal import Journal, load_journal, write_atomically
+from drills.matrix import lag_of, matrix_of, places_of
 from drills.metrics import measure
-from drills.readings import ObjectiveReading, objective_readings, timeline
+from drills.oracle import SurfaceResult
+from drills.readings import ObjectiveReading, in_order, objective_readings, surface_rows, timeline
 
+# More offending requests than this are left to the journal, which has all of them.
+MOST_OFFENCES = 200
 CSV_COLUMNS = (
     "real_seconds", "replay_minutes", "replay_clock", "scripted", "kind", "id", "text", "status", "sources",
     "to", "expected", "objective",
@@ -65,7 +69,7 @@ def render_csv(journal: Journal) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for row in timeline(journal):
+    for row in in_order([*timeline(journal), *surface_rows(journal)]):
         second = "" if row.second is None else f"{row.second:.6f}"
         minute = "" if row.minute is None else f"{row.minute:.4f}"
         lists = (" ".join(row.sources), " ".join(row.to), row.expect, row.objective)
@@ -111,13 +115,12 @@ def _cases(journal: Journal) -> list[Case]:
         check = done.get(planned.id)
         state = "skipped" if check is None else ("passed" if check.ok else "error")
         cases.append(Case("steady_state", planned.id, state, check.detail if check else "not run"))
-    results = {result.surface: result for result in journal.verdict.surfaces}
     states = {"dead": "passed", "alive": "failure", "unknown": "error"}
-    for surface in journal.scenario.containment.surfaces:
-        result = results.get(surface)
+    for place, result in places_of(journal.scenario.containment.surfaces, journal.verdict.surfaces):
         state = states[result.after] if result else "skipped"
         state = "error" if result and state == "passed" and not result.warm else state
-        cases.append(Case("surfaces", surface, state, f"after the revocation: {result.after}" if result else "not run"))
+        words = f"after the revocation: {result.after}, lag {lag_of(result)}" if result else "not run"
+        cases.append(Case("surfaces", place, state, words))
     return cases
 
 
@@ -135,7 +138,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (_seconds, _minutes, _round_minutes, _known, _cell, _signed)
+    filters = (_seconds, _minutes, _round_minutes, _known, _cell, _signed, _lag_of)
     environment.filters.update({each.__name__.removeprefix("_"): each for each in filters})
     return environment
 
@@ -152,9 +155,15 @@ def _view(journal: Journal) -> dict[str, Any]:
         "msel": [row for row in rows if row.status != "measured"],
         "objectives": objective_readings(journal, metrics),
         "chart": draw(journal),
+        "matrix": matrix_of(journal),
+        "offences": journal.verdict.offences[:MOST_OFFENCES],
         "verdict": journal.verdict.verdict.replace("_", " "),
         "durations": [fact for fact in journal.facts.facts if fact.unit == "minutes" and fact.sources],
     }
+
+
+def _lag_of(result: SurfaceResult) -> str:
+    return lag_of(result)
 
 
 def _known(value: object) -> str:

@@ -16,14 +16,16 @@ from drills.clock import ReplayClock
 from drills.errors import DrillError
 from drills.exercise import Exercise
 from drills.facts import load_facts
+from drills.fleet import Fleet
 from drills.gateway import GatewayClient
 from drills.history import History
 from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors, save_journal
-from drills.oracle import Verdict, VerdictWord, judge
+from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
 from drills.report import render_all
 from drills.scenario import Scenario
+from drills.topology import ReplicaSeen
 from drills.traffic import CrowdCounts
 
 REQUEST_SECONDS = 20.0
@@ -60,6 +62,7 @@ async def run_drill(
     stop: asyncio.Event | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
+    tells: bool = False,
 ) -> DrillResult:
     """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
 
@@ -71,23 +74,31 @@ async def run_drill(
         stop: set it to end the drill early; the journal is written then too.
         transport: another way to reach the target, for tests.
         wall: Unix seconds, for the journal's heading only.
+        tells: whether the replicas are told what `scenario.topology` says; it is taken back at the end.
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
     """
     history = History(asyncio.get_running_loop().time, scenario.limits.max_requests)
-    client = GatewayClient(target, admin_token, history, timeout=REQUEST_SECONDS, transport=transport)
+
+    def connect(url: str, replica: str | None = None) -> GatewayClient:
+        return GatewayClient(url, admin_token, history, timeout=REQUEST_SECONDS, transport=transport, replica=replica)
+
+    client = connect(target)
+    fleet = Fleet(client)
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
-    exercise = Exercise(scenario, client, history, clock, scenario.seed if seed is None else seed, on_event, on_leak)
+    planned = scenario.seed if seed is None else seed
+    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells)
     try:
         await client.ready()
         seen = await client.check_admin()
+        await fleet.join(seen, connect)
         status, error = await _run(exercise, stop)
     finally:
-        await client.aclose()
-    journal = _journal(exercise, seen, status, error, started)
+        await fleet.aclose()
+    journal = _journal(exercise, exercise.seen or seen, status, error, started)
     return _write(journal, out, error)
 
 
@@ -144,6 +155,7 @@ def _journal(
         versions=Versions(leakdrill=_own_version(), gateway=seen.version, python=platform.python_version()),
         consistency=seen.consistency,
         defects=seen.defects,
+        replicas=_replicas(exercise, seen),
         started_at=started,
         ended=exercise.history.now(),
         replay_zero=exercise.replay_zero,
@@ -157,6 +169,7 @@ def _journal(
         preview=exercise.preview,
         revoke=exercise.revoke,
         jobs=exercise.jobs,
+        chain=exercise.chain,
         samples=exercise.samples,
         visitors=Visitors(**asdict(counts)),
         exchanges=exercise.history.exchanges,
@@ -170,14 +183,38 @@ def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) 
     verdict = judge(
         exercise.history.exchanges,
         exercise.revoke,
-        leaked={bearer.accessor for bearer in exercise.leaked},
+        leaked=exercise.doomed,
         surfaces=exercise.scenario.containment.surfaces,
         jobs=exercise.jobs,
+        spared={
+            each.accessor
+            for each in exercise.bystanders
+            if not exercise.scenario.containment.selector.means(each.cohort, each.label)
+        },
+        replicas=_memories(exercise),
+        chain=exercise.chain,
     )
     if status == "completed" or verdict.verdict == "not_contained":
         return verdict
     reason = f"the drill failed: {error}" if error else "the drill was interrupted"
     return verdict.model_copy(update={"verdict": "inconclusive", "reasons": [reason, *verdict.reasons]})
+
+
+def _replicas(exercise: Exercise, seen: Status) -> list[ReplicaSeen]:
+    """The replicas as they were; none where there is one gateway that does everything right."""
+    if exercise.fleet.seen or not exercise.fleet.names:
+        return exercise.fleet.seen
+    return [ReplicaSeen(name=name, url=seen.replicas[name], consistency="unknown") for name in exercise.fleet.names]
+
+
+def _memories(exercise: Exercise) -> dict[str, float] | None:
+    """For each of several replicas, for how many seconds it may remember a token."""
+    bounds = {one.name: one.seconds for one in exercise.fleet.seen}
+    memories = {}
+    for name in exercise.fleet.names:
+        bound = bounds.get(name)
+        memories[name] = WARM_SECONDS if bound is None else max(1.0, min(WARM_SECONDS, bound / exercise.clock.speed))
+    return memories or None
 
 
 def _own_version() -> str | None:

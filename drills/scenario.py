@@ -18,6 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator
 from drills.documents import parse
 from drills.errors import ScenarioError
 from drills.facts import FactBook, Identifier, Status, Text, load_facts
+from drills.population import Cohort, Minutes, Population
+from drills.topology import Surface, Topology
 
 __all__ = ["Scenario", "ScenarioError", "ScenarioSummary", "list_scenarios", "load_scenario"]
 
@@ -32,10 +34,7 @@ InjectKind = Literal[
     "attribution_question",
     "message",
 ]
-Surface = Literal["submit", "poll", "list", "download", "signed_link", "cancel", "queued_job", "running_job"]
-Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
 
 
 def _replay_time(value: object) -> float | str:
@@ -80,70 +79,6 @@ class Role(_Part):
     id: Identifier
     kind: Literal["controller", "evaluator", "player", "observer", "simulated"]
     text: Text
-
-
-class Cohort(_Part):
-    """Tokens issued together. `issue` is how many, `stands_for` how many holders they represent."""
-
-    id: Identifier
-    principal: Identifier
-    issue: int = Field(ge=1, le=500)
-    leaked: bool
-    stands_for: int | None = Field(default=None, ge=1)
-    fact: Identifier | None = None
-
-
-class CurvePoint(_Part):
-    """Weight of an arrival at a replay minute; between points the weight runs straight."""
-
-    at: Minutes
-    weight: float = Field(ge=0)
-
-
-class Clip(_Part):
-    """What a visitor asks for; `weight` is its share among clips."""
-
-    weight: float = Field(gt=0)
-    size: str = Field(pattern=r"^[0-9]{3,4}x[0-9]{3,4}$")
-    seconds: int = Field(ge=1, le=12)
-    model: str = Field(min_length=1, max_length=40)
-
-
-class Traffic(_Part):
-    """Visitors of the public page: an open loop, `arrivals` in all, at most `at_once` of them together."""
-
-    arrivals: int = Field(ge=0, le=5000)
-    at_once: int = Field(ge=1, le=500)
-    give_up: Share
-    download: Share
-    curve: list[CurvePoint] = Field(min_length=2)
-    clips: list[Clip] = Field(min_length=1)
-    prompts: list[Text] = Field(min_length=1)
-    fact: Identifier | None = None
-
-    @model_validator(mode="after")
-    def _curve_runs_forward(self) -> "Traffic":
-        minutes = [point.at for point in self.curve]
-        if minutes != sorted(set(minutes)):
-            raise ValueError("curve: minutes must rise from point to point")
-        if not any(point.weight for point in self.curve):
-            raise ValueError("curve: at least one weight must be above 0")
-        return self
-
-
-class Population(_Part):
-    """Who holds tokens, and who comes."""
-
-    cohorts: list[Cohort] = Field(min_length=1)
-    traffic: Traffic
-
-
-class Topology(_Part):
-    """What the gateway is expected to be. A difference is noted in the report, never corrected."""
-
-    replicas: int = Field(ge=1)
-    consistency: str
-    defects: list[str] = []
 
 
 class SteadyState(_Part):
@@ -197,16 +132,21 @@ class InFlight(_Part):
 
 
 class Selector(_Part):
-    """Which tokens the revocation names: one of the two."""
+    """Which tokens the revocation names: one of the three."""
 
     all: bool = False
     cohort: Identifier | None = None
+    label: Identifier | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Selector":
-        if self.all == (self.cohort is not None):
-            raise ValueError("give either all: true or cohort: NAME")
+    def _one_of_three(self) -> "Selector":
+        if self.all + (self.cohort is not None) + (self.label is not None) != 1:
+            raise ValueError("give either all: true or cohort: NAME or label: NAME")
         return self
+
+    def means(self, cohort: str, label: str | None) -> bool:
+        """Whether it names a token of that cohort and label."""
+        return self.all or cohort == self.cohort or (label is not None and label == self.label)
 
 
 class Containment(_Part):
@@ -327,8 +267,10 @@ class Scenario(_Part):
             problems.append("population: no cohort is leaked")
         if all(cohort.leaked for cohort in cohorts.values()):
             problems.append("population: a cohort that is not leaked is needed as bystanders")
-        if self.containment.selector.cohort not in (None, *cohorts):
+        if self.containment.selector.cohort not in (None, *(one.cohort or one.id for one in cohorts.values())):
             problems.append(f"containment: no cohort {self.containment.selector.cohort}")
+        if self.containment.selector.label not in (None, *(one.label for one in cohorts.values())):
+            problems.append(f"containment: no label {self.containment.selector.label}")
         return problems
 
 

@@ -7,7 +7,7 @@ the gateway that a drill talks to, and with named faults to try the oracle on.
 import asyncio
 import json
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -72,7 +72,11 @@ class _Job:
 
 @dataclass
 class MemoryGateway(httpx.AsyncBaseTransport):
-    """A gateway with one worker. `latency` is seconds per request; `faults` name what it does wrong."""
+    """A gateway with one worker. `latency` is seconds per request; `faults` name what it does wrong.
+
+    With `names` it is several, each at the host of its name, and can be told a cache: it then takes a token for good
+    until that many seconds after the revocation.
+    """
 
     faults: frozenset[Fault] = frozenset()
     latency: float = 0.004
@@ -84,6 +88,10 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     jobs: dict[str, _Job] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     down: bool = False
+    names: tuple[str, ...] = ()
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revoked_at: float = 0.0
+    asked: str = ""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
@@ -91,15 +99,18 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if self.down or "down_at_start" in self.faults:
             raise httpx.ConnectError("refused", request=request)
         self._work()
+        self.asked = request.url.host
         if "html" in self.faults:
             return httpx.Response(200, html="<h1>Something else</h1>")
         path = urlsplit(str(request.url)).path
         if path in ("/readyz", "/status"):
-            return httpx.Response(200, json=self._status())
+            return httpx.Response(200, json=self._status(), headers={"leakdrill-replica": self.asked})
         if path.startswith("/control"):
             return await self._control(request, path.removeprefix("/control"))
         if path.startswith("/media/"):
             return self._media(path)
+        if path.startswith("/s/"):
+            return self._shared(path)
         return self._public(request, path)
 
     # the queue: one worker, jobs in order
@@ -128,7 +139,8 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     def _status(self) -> dict[str, Any]:
         queue = {"waiting": self._count("queued"), "running": self._count("in_progress")}
         known = {"consistency": "strict", "defects": [], "workers": 1, "version": "0.0-memory"}
-        return {"status": "ok", "phase": self.phase, "queue": queue, **known}
+        replicas = {name: f"http://{name}" for name in self.names}
+        return {"status": "ok", "phase": self.phase, "queue": queue, **known, "replicas": replicas}
 
     # public face
 
@@ -140,6 +152,8 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if "bystander_fails" in self.faults and held[2] == "bystanders":
             return _error(500, "broken")
         accessor, parts = held[0], path.split("/")
+        if parts[2:] == ["tokens"]:
+            return self._issue({"principal": held[1], "cohort": held[2]})
         if parts[2:] == ["videos"] and request.method == "POST":
             job = _Job(f"video_{len(self.jobs) + 1}", accessor, 8.0 if b"standard" in request.content else 0.3)
             self.jobs[job.id] = job
@@ -152,20 +166,40 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             job.status, job.error = "failed", {"code": "cancelled", "message": ""}
             self._event("job.cancelled", accessor, job.id)
         if parts[4:] == ["content"]:
-            return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
+            return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4", "etag": '"clip"'})
         if parts[4:] == ["link"]:
             return httpx.Response(200, json={"url": f"{request.url.copy_with(path=f'/media/{job.id}')}?sig=s&exp=9"})
+        if parts[4:] == ["events"]:
+            return httpx.Response(200, content=self._stream(job), headers={"content-type": "text/event-stream"})
+        if parts[4:] == ["share"]:
+            return httpx.Response(200, json={"url": str(request.url.copy_with(path=f"/s/{job.id}"))})
         return self._video(job)
+
+    async def _stream(self, job: _Job) -> AsyncIterator[bytes]:
+        """A video's events, until it or its token has ended."""
+        yield b'event: video\ndata: {"object": "video"}\n\n'
+        while job.status in ("queued", "in_progress") and job.accessor not in self.revoked:  # noqa: ASYNC110 - it polls too
+            await asyncio.sleep(0.1)
+        if job.accessor in self.revoked:
+            yield b'event: error\ndata: {"error": {"code": "invalid_api_key"}}\n\n'
 
     def _is_dead(self, held: tuple[str, str, str]) -> bool:
         if "nobody_accepted" in self.faults and self.revoked:
             return True
+        remembered = self.told.get(self.asked, {}).get("seconds") or 0.0
+        if self._now() < self.revoked_at + remembered:
+            return False
         return held[0] in self.revoked and not ("token_lives" in self.faults and held[1] == "tester-001")
 
     def _media(self, path: str) -> httpx.Response:
         job = self.jobs[path.removeprefix("/media/")]
         if job.accessor in self.revoked and "link_lives" not in self.faults:
             return _error(401, "invalid_api_key")
+        return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
+
+    def _shared(self, path: str) -> httpx.Response:
+        if self.jobs[path.removeprefix("/s/")].accessor in self.revoked:
+            return _error(404, "not_found")
         return httpx.Response(200, content=b"clip", headers={"content-type": "video/mp4"})
 
     @staticmethod
@@ -187,11 +221,22 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if path == "/clock":
             self.clock = body
             return httpx.Response(200, json=body)
+        if path == "/replicas":
+            return self._replicas(body)
         if path == "/events":
             return self._read_events(request)
         if path == "/revocations/preview":
             return httpx.Response(200, json=self._effect(self._selected(body["selector"])))
         return await self._revoke(request, body)
+
+    def _replicas(self, body: dict[str, Any]) -> httpx.Response:
+        if body:
+            self.told[body["replica"]] = body
+        rows = []
+        for name in [body["replica"]] if body else self.names:
+            told = self.told.get(name, {})
+            rows.append({"name": name, "consistency": told.get("profile", "strict"), "seconds": told.get("seconds")})
+        return httpx.Response(200, json={"data": rows})
 
     def _issue(self, body: dict[str, Any]) -> httpx.Response:
         n = len(self.tokens) + 1
@@ -204,7 +249,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if "events_missing" in self.faults and self.revoked:
             return _error(500, "broken")
         query = parse_qs(request.url.query.decode())
-        after, kind, limit = int(query["after"][0]), query["kind"][0], int(query["limit"][0])
+        after, kind, limit = int(query["after"][0]), query.get("kind", [""])[0], int(query["limit"][0])
         found = [each for each in self.events if each["seq"] > after and each["kind"].startswith(kind)]
         return httpx.Response(200, json={"data": found[:limit], "has_more": len(found) > limit})
 
@@ -233,6 +278,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         held = self._selected(body["selector"])
         effect, id = self._effect(held), f"rev_{len(self.revoked) + 1}"
         self.revoked |= {each[0] for each in held}
+        self.revoked_at = self._now()
         self._event("revocation.applied", None, None, id=id)
         for job in self.jobs.values():
             if job.accessor in self.revoked and job.status in ("queued", "in_progress"):

@@ -7,12 +7,13 @@ on their way at once, a newcomer is dropped and counted.
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
+from drills.callers import Answer, Bearer, Caller
 from drills.clock import ReplayClock
-from drills.gateway import Answer, Bearer, Caller, GatewayClient
-from drills.scenario import Clip, CurvePoint, Traffic
+from drills.gateway import GatewayClient
+from drills.population import Clip, CurvePoint, Traffic
 
 POLL_SECONDS = (0.5, 3.0)
 LONGEST_VISIT_POLLS = 400
@@ -95,19 +96,19 @@ class CrowdCounts:
 
 
 class Crowd:
-    """Lets the arrivals come and follows each through its visit."""
+    """Lets the arrivals come and follows each through its visit. Requests go to the replicas in turn."""
 
     def __init__(
         self,
         arrivals: Sequence[Arrival],
         bearers: Sequence[Bearer],
-        client: GatewayClient,
+        clients: Sequence[GatewayClient],
         clock: ReplayClock,
         at_once: int,
     ) -> None:
         self._arrivals = arrivals
         self._bearers = bearers
-        self._client = client
+        self._clients = cycle(clients)
         self._clock = clock
         self._at_once = at_once
         self._here = 0
@@ -132,7 +133,7 @@ class Crowd:
 
     async def _stay(self, arrival: Arrival, caller: Caller) -> None:
         """Submit, poll as told, fetch the clip; or be refused, or lose patience."""
-        answer = await self._client.submit(caller, arrival.clip, arrival.prompt)
+        answer = await next(self._clients).submit(caller, arrival.clip, arrival.prompt)
         video = answer.exchange.job
         if not answer.accepted or video is None:
             self.counts.turned_away += 1
@@ -142,13 +143,13 @@ class Crowd:
             if polls == arrival.gives_up_after:
                 await self._leave(arrival, caller, video)
                 return
-            answer = await self._client.poll(caller, video)
+            answer = await next(self._clients).poll(caller, video)
             if answer.exchange.outcome == "refused" or _ended(answer) == "failed":
                 self.counts.stopped += 1
                 return
             if _ended(answer) == "completed":
                 if arrival.downloads:
-                    await self._client.download(caller, video)
+                    await next(self._clients).download(caller, video)
                 self.counts.finished += 1
                 return
         self.counts.gave_up += 1
@@ -156,7 +157,7 @@ class Crowd:
     async def _leave(self, arrival: Arrival, caller: Caller, video: str) -> None:
         self.counts.gave_up += 1
         if arrival.cancels:
-            await self._client.cancel(caller, video)
+            await next(self._clients).cancel(caller, video)
 
 
 def _ended(answer: Answer) -> str | None:

@@ -212,6 +212,18 @@ def free_port() -> int:
         return port
 
 
+def free_ports(number: int) -> int:
+    """The first of so many ports in a row that nobody uses right now."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first + 1, first + number):
+                listen("127.0.0.1", port).close()
+        except (OperatorError, OverflowError):
+            continue
+        return first
+
+
 def _ensure_free(host: str, port: int, option: str) -> None:
     try:
         listen(host, port).close()

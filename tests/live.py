@@ -15,10 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from gateway.errors import OperatorError
-from gateway.serve import listen
 from gateway.settings import Settings
-from gateway.supervisor import Supervisor, free_port
+from gateway.supervisor import Supervisor, free_ports
 
 FFMPEG = "ffmpeg"
 T = TypeVar("T")
@@ -85,18 +83,6 @@ class Live:
         listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
         return [int(pid) for pid, parent, name in rows if int(parent) in parents and FFMPEG in name]
-
-
-def free_ports(number: int) -> int:
-    """The first of `number` ports in a row that nobody uses right now."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first + 1, first + number):
-                listen("127.0.0.1", port).close()
-        except (OperatorError, OverflowError):
-            continue
-        return first
 
 
 @contextmanager

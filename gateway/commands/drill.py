@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
+import httpx
 
 from drills.errors import DrillError
 from drills.report import render_all
 from drills.runner import DrillResult, run_drill
 from drills.scenario import Scenario, list_scenarios, load_scenario
+from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
 from gateway.commands.screen import DrillScreen
 from gateway.commands.serve import default_workers
 from gateway.errors import OperatorError
 from gateway.settings import Settings
-from gateway.supervisor import Supervisor, free_port
+from gateway.supervisor import Supervisor, free_ports
 
 T = TypeVar("T")
 
@@ -44,6 +46,10 @@ def drill() -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="For visitors and their choices.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for journal and reports.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Workers of the drill's own gateway.")
+@click.option("--replicas", type=click.IntRange(1, 9), help="Gateways beside each other [the scenario's].")
+@click.option("--consistency", help="How late replicas learn of a revocation, as in cache-ttl:60 [the scenario's].")
+@click.option("--defect", "defects", multiple=True, help="A mistake that replicas make [the scenario's].")
+@click.option("--defect-on", help="The replica that makes it [all].")
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
 def run(
     scenario: str,
@@ -53,19 +59,32 @@ def run(
     seed: int | None,
     out: Path | None,
     workers: int | None,
+    replicas: int | None,
+    consistency: str | None,
+    defects: tuple[str, ...],
+    defect_on: str | None,
     data: Path | None,
 ) -> None:
     """Run SCENARIO, a name from `drill list` or a file; write journal and reports."""
     settings = settings_module.load(data=data)
+    if target is not None and replicas is not None:
+        raise click.UsageError("--replicas is for the drill's own gateways; a target has those that it has")
+    if defect_on is not None and not defects:
+        raise click.UsageError("--defect-on goes with --defect")
     loaded = _or_leave(lambda: load_scenario(scenario))
+    if target is not None and (consistency or defects):
+        replicas = _count_replicas(target)
+    loaded = _with_topology(loaded, replicas, consistency, defects, defect_on)
     folder = out or report_folder(settings, loaded)
     if target is not None:
         token = admin_token or read_admin_token(settings)
-        result = play(loaded, target, token, folder, speed=speed, seed=seed)
+        tells = bool(consistency or defects)
+        result = play(loaded, target, token, folder, speed=speed, seed=seed, tells=tells)
     else:
-        with own_gateway(default_workers() if workers is None else workers) as supervisor:
+        count = loaded.topology.replicas
+        with own_gateway(default_workers() if workers is None else workers, count) as supervisor:
             url, token = supervisor.gateway_url, supervisor.admin_token
-            result = play(loaded, url, token, folder, speed=speed, seed=seed, tend=supervisor.tend)
+            result = play(loaded, url, token, folder, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
     tell(result)
     sys.exit(result.exit_code)
 
@@ -105,6 +124,7 @@ def play(
     addresses: dict[str, str] | None = None,
     on_leak: Callable[[list[str]], None] | None = None,
     tend: Callable[[], None] | None = None,
+    tells: bool = False,
 ) -> DrillResult:
     """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal."""
 
@@ -125,6 +145,7 @@ def play(
                 on_event=screen.on_event,
                 on_leak=on_leak,
                 stop=stop,
+                tells=tells,
             )
         finally:
             if tending:
@@ -137,13 +158,33 @@ def play(
 
 
 @contextmanager
-def own_gateway(workers: int) -> Iterator[Supervisor]:
-    """A gateway in a temporary directory, on a free port, without a page."""
+def own_gateway(workers: int, replicas: int = 1) -> Iterator[Supervisor]:
+    """A gateway in a temporary directory, on a free port, without a page; or several beside each other.
+
+    It calls the drill's own webhook receiver on this machine, and tries again soon.
+    """
     with tempfile.TemporaryDirectory(prefix="leakdrill-") as folder:
-        settings = settings_module.load(data=Path(folder), port=free_port(), admin_token="", database_url="")
-        with Supervisor(settings) as supervisor:
-            supervisor.start(workers=workers, page=False)
+        settings = settings_module.load(data=Path(folder), port=free_ports(replicas), admin_token="", database_url="")
+        own = {"allow_private_targets": "loopback", "webhook_first_retry_seconds": 1.0}
+        with Supervisor(settings.model_copy(update=own)) as supervisor:
+            supervisor.start(workers=workers, page=False, replicas=replicas)
             yield supervisor
+
+
+def _count_replicas(url: str) -> int:
+    """How many gateways there are; 1 where none answers as it should, which the drill itself then says."""
+    try:
+        return len(httpx.get(f"{url.rstrip('/')}/status", timeout=5.0, trust_env=False).json()["replicas"]) or 1
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return 1
+
+
+def _with_topology(
+    scenario: Scenario, replicas: int | None, consistency: str | None, defects: tuple[str, ...], only: str | None
+) -> Scenario:
+    """The scenario with what the command line says of the gateways."""
+    topology = _or_leave(lambda: overridden(scenario.topology, replicas, consistency, defects, only))
+    return scenario.model_copy(update={"topology": topology})
 
 
 def report_folder(settings: Settings, scenario: Scenario) -> Path:

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from live import Live, eventually, free_ports, leakdrill, live_gateway
+from gateway.supervisor import free_ports
+from live import Live, eventually, leakdrill, live_gateway
 
 ROOT = Path(__file__).parents[2]
 

@@ -191,3 +191,142 @@ def test_contained_means_that_nothing_late_was_accepted(others: list[tuple[float
 )  # fmt: skip
 def test_answers_are_sorted(status: int | None, code: str | None, outcome: str) -> None:
     assert outcome_of(status, code) == outcome
+
+
+# Several replicas, and what each invariant looks like when it is broken.
+
+REPLICAS = {"r1": 60.0, "r2": 60.0}
+
+
+def everywhere(start: float, outcome: Outcome, surface: str = "submit", **more: Any) -> list[Exchange]:
+    return [use(start + number / 100, outcome, surface, replica=name, **more) for number, name in enumerate(REPLICAS)]
+
+
+SOUND = [
+    *everywhere(9, "accepted"),
+    *everywhere(9.2, "accepted", "signed_link"),
+    *everywhere(11.1, "refused"),
+    *everywhere(11.2, "refused", "signed_link"),
+    fresh(12),
+]
+
+
+def judged(history: list[Exchange], *, spared: frozenset[str] = frozenset(), **replicas: float) -> Verdict:
+    return judge(
+        history, REVOKE, leaked={"tok_leaked"}, surfaces=SURFACES, jobs=STOPPED, spared=spared,
+        replicas=replicas or REPLICAS,
+    )  # fmt: skip
+
+
+def bystander(start: float, outcome: Outcome = "accepted") -> Exchange:
+    return use(start, outcome, "list", actor="bystander", who="neighbour-001", accessor="tok_neighbour", replica="r2")
+
+
+def test_every_surface_of_every_replica_has_a_result_of_its_own() -> None:
+    found = judged(SOUND)
+    assert found.verdict == "contained"
+    assert found.reasons[0].startswith("4 surfaces accepted before and refused after on 2 replicas")
+    assert [each.place for each in found.surfaces] == [
+        "submit@r1", "submit@r2", "signed_link@r1", "signed_link@r2", "queued_job", "running_job",
+    ]  # fmt: skip
+
+
+def test_a_late_accept_names_its_replica_and_how_long_that_lasts() -> None:
+    found = judged([*SOUND, use(13.5, "accepted", replica="r2"), use(14, "refused", replica="r2")])
+    (offence,) = found.offences
+    assert (offence.replica, offence.surface, offence.seconds_after) == ("r2", "submit", 2.5)
+    results = {each.place: each for each in found.surfaces}
+    assert (results["submit@r1"].after, results["submit@r1"].lag) == ("dead", 0.0)
+    assert (results["submit@r2"].after, results["submit@r2"].lag) == ("alive", 2.5)
+    assert not results["submit@r2"].still_accepted
+
+
+def test_what_is_still_accepted_at_the_end_has_no_upper_bound() -> None:
+    found = judged([*SOUND, use(13.5, "accepted", replica="r2")])
+    assert {each.place: each.still_accepted for each in found.surfaces}["submit@r2"]
+
+
+@pytest.mark.parametrize(
+    ("more", "invariants"),
+    [
+        ([use(11.05, "accepted", replica="r1")], ["I1"]),
+        ([use(13, "accepted", replica="r2")], ["I1", "I2"]),
+        ([use(13, "accepted", "list", replica="r2")], ["I1"]),
+        ([use(11.05, "accepted", "signed_link", replica="r1")], ["I4"]),
+        ([use(13, "accepted", "child_token", replica="r1", accessor="tok_leaked")], ["I4"]),
+        ([use(13, "accepted", "webhook", who="receiver")], ["I4"]),
+        ([use(10.2, "refused", replica="r1"), use(10.5, "accepted", replica="r1")], ["I2"]),
+    ],
+)
+def test_each_symptom_is_named(more: list[Exchange], invariants: list[str]) -> None:
+    found = judged([*SOUND, *more])
+    assert found.verdict == "not_contained"
+    assert found.offences[0].invariants == invariants
+    assert [reason[:2] for reason in found.reasons] == invariants
+
+
+def test_a_job_that_goes_on_breaks_what_derives_from_the_token() -> None:
+    jobs = [STOPPED[0], JobTrace(job="video_2", accessor="tok_leaked", stood="running", late=[("job.completed", 1.5)])]
+    assert verdict(GOOD, jobs=jobs).offences[0].invariants == ["I4"]
+
+
+def test_a_bystander_who_is_refused_was_revoked_without_being_meant() -> None:
+    found = judged([*SOUND, bystander(9), bystander(12, "refused")], spared=frozenset({"tok_neighbour"}))
+    assert found.verdict == "not_contained"
+    (offence,) = found.offences
+    assert (offence.rule, offence.who, offence.replica, offence.invariants) == (
+        "bystander_refused",
+        "neighbour-001",
+        "r2",
+        ["I5"],
+    )
+    assert found.reasons == ["I5: 1 requests of bystanders refused: neighbour-001 on r2; the last +1.00 s from it"]
+
+
+def test_an_answer_that_names_a_bystander_excuses_nothing() -> None:
+    revoke = REVOKE.model_copy(update={"accessors": ["tok_leaked", "tok_neighbour"]})
+    history = [*SOUND, bystander(9), bystander(12, "refused")]
+    found = judge(
+        history, revoke, leaked={"tok_leaked"}, surfaces=SURFACES, jobs=STOPPED, spared=frozenset({"tok_neighbour"}),
+        replicas=REPLICAS,
+    )  # fmt: skip
+    assert [each.rule for each in found.offences] == ["bystander_refused"]
+
+
+def test_refusing_bystanders_and_everybody_else_is_an_outage() -> None:
+    history = [*SOUND[:-1], bystander(9), bystander(12, "refused"), fresh(12, "refused")]
+    found = judged(history, spared=frozenset({"tok_neighbour"}))
+    assert (found.verdict, found.offences) == ("inconclusive", [])
+
+
+def test_a_bystander_who_was_meant_is_a_price_and_no_offence() -> None:
+    assert judged([*SOUND, bystander(9), bystander(12, "refused")]).verdict != "not_contained"
+
+
+def test_a_replica_on_which_the_token_was_not_used_is_untested() -> None:
+    cold = [each for each in SOUND if not (each.replica == "r2" and each.start < 10)]
+    found = judged(cold)
+    assert found.verdict == "inconclusive"
+    assert found.reasons[:2] == [
+        "submit@r2: no accepted use just before the revocation",
+        "signed_link@r2: no accepted use just before the revocation",
+    ]
+    assert found.reasons[2] == "r2: not used within 60 s before the revocation, so what it remembers is untested"
+
+
+def test_a_use_that_a_short_memory_has_forgotten_tests_nothing() -> None:
+    found = judged(SOUND, r1=60.0, r2=0.5)
+    assert found.verdict == "inconclusive"
+    assert found.reasons == ["r2: not used within 0.5 s before the revocation, so what it remembers is untested"]
+
+
+def test_deliveries_that_cease_are_dead_and_those_that_never_came_are_untested() -> None:
+    def hooked(*starts: float) -> Verdict:
+        deliveries = [use(start, "accepted", "webhook", who="receiver") for start in starts]
+        return judge(
+            [*GOOD, *deliveries], REVOKE, leaked={"tok_leaked"}, surfaces=["submit", "webhook"], jobs=[]
+        )  # fmt: skip
+
+    assert hooked(9.5).verdict == "contained"
+    assert hooked().reasons == ["webhook: no accepted use just before the revocation"]
+    assert hooked(9.5, 12.0).verdict == "not_contained"

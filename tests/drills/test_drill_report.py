@@ -17,6 +17,7 @@ from drills.journal import Journal, JournalError, load_journal, save_journal
 from drills.metrics import measure
 from drills.oracle import RevokeCall, Verdict
 from drills.report import render_all, render_csv, render_html, render_junit, render_markdown
+from drills.topology import ReplicaSeen
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -96,6 +97,56 @@ def test_html_fetches_nothing_and_escapes_words_of_the_scenario() -> None:
     assert not {"script", "link", "iframe", "img"} & set(parser.tags)
     assert "&lt;b&gt;markup&lt;/b&gt;" in html
     assert "@import" not in html
+
+
+def several() -> Journal:
+    """The hand-made journal as if two gateways had been asked, of which the second one remembers."""
+    replicas = [
+        ReplicaSeen(name="r1", url="http://a.test", consistency="strict"),
+        ReplicaSeen(name="r2", url="http://b.test", consistency="cache-ttl", seconds=60, defects=["link-outlives"]),
+    ]
+    verdict = changed().verdict
+    submit = next(one for one in verdict.surfaces if one.surface == "submit")
+    late = {"after": "alive", "lag": 2.5, "accepted_after": 3, "still_accepted": True, "first_refused": None}
+    surfaces = [
+        submit.model_copy(update={"replica": "r1"}),
+        submit.model_copy(update={"replica": "r2", **late}),
+        *(one for one in verdict.surfaces if one.surface.endswith("_job")),
+    ]
+    offences = [one.model_copy(update={"replica": "r2", "invariants": ["I4"]}) for one in verdict.offences]
+    return changed(replicas=replicas, verdict=verdict.model_copy(update={"surfaces": surfaces, "offences": offences}))
+
+
+def test_every_report_shows_surfaces_replicas_and_lag() -> None:
+    journal = several()
+    markdown, html = render_markdown(journal), render_html(journal)
+    assert "| r2 | http://b.test | cache-ttl | 60 s | link-outlives |" in markdown
+    assert "| Surface | r1 | r2 | all |\n|---|---|---|---|\n" in markdown
+    assert "| submit | dead, refused from +0.05 s | alive: 2.500 s or more |  |" in markdown
+    assert "| I4 | late_accept | signed_link | r2 |" in markdown
+    for cell in ("submit@r2", "alive: 2.500 s or more", "http://b.test", "I4"):
+        assert cell in html
+    cases = {case.attrib["name"]: case for case in ElementTree.fromstring(render_junit(journal)).iter("testcase")}
+    failure = cases["submit@r2"].find("failure")
+    assert failure is not None
+    assert failure.attrib["message"] == "after the revocation: alive, lag 2.500 s or more"
+    assert cases["submit@r1"].find("failure") is None
+    assert cases["poll"].find("skipped") is not None
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(render_csv(journal))) if row["kind"] == "surface"}
+    assert rows["submit@r2"]["text"] == "last accepted use, revocation lag 2.500 s or more"
+    assert rows["submit@r1"]["text"] == "first refused use, dead"
+
+
+def test_a_journal_of_one_gateway_has_no_matrix() -> None:
+    assert "## Replicas" not in render_markdown(changed())
+    assert "Each surface of each replica" not in render_html(changed())
+
+
+def test_most_offences_are_left_to_the_journal() -> None:
+    verdict = changed().verdict
+    journal = changed(verdict=verdict.model_copy(update={"offences": verdict.offences * 300}))
+    for text in (render_markdown(journal), render_html(journal)):
+        assert "the first 200 of 300; the journal has all" in text
 
 
 def test_junit_counts_what_it_lists() -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.callers import Bearer
 from drills.clock import ReplayClock
-from drills.gateway import Bearer, GatewayClient
+from drills.gateway import GatewayClient
 from drills.history import History
-from drills.scenario import CurvePoint, load_scenario
+from drills.population import CurvePoint
+from drills.scenario import load_scenario
 from drills.testing import MemoryGateway, run_virtual
 from drills.traffic import Crowd, CrowdCounts, plan_arrivals, weight_at
 
@@ -58,7 +60,7 @@ def crowd_counts(at_once: int, latency: float) -> CrowdCounts:
         client = GatewayClient("http://memory", "admin", history, timeout=60, transport=MemoryGateway(latency=latency))
         bearers: list[Bearer] = [await client.issue(f"tester-{n:03d}", "alpha") for n in range(3)]
         clock = ReplayClock(scenario.clock.start, 300, loop.time)
-        crowd = Crowd(plan_arrivals(scenario.population.traffic, 3, 30, 7), bearers, client, clock, at_once)
+        crowd = Crowd(plan_arrivals(scenario.population.traffic, 3, 30, 7), bearers, [client], clock, at_once)
         clock.begin()
         async with asyncio.TaskGroup() as group:
 
