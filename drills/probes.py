@@ -18,8 +18,10 @@ from drills.surfaces import CHILD_SECONDS, PROBE_CLIP, PROMPT, Goods, Probe, pro
 WITNESS_CLIP = Clip(weight=1, size="1280x720", seconds=8, model="standard")
 # All probes together send no more than so many requests a second.
 MOST_A_SECOND = 60.0
-PULSE_SECONDS = 0.1
-PULSES_AFTER = 20
+# Between two quick looks, before the acknowledgement and after it: a bound is divided by the clock's speed, and what
+# lives for a tenth of a second must have been used just before, and be asked for at once.
+PULSES_BEFORE = 0.04
+PULSES_AFTER = (0.0, 0.01, 0.02, 0.03, 0.05, *[0.1] * 20)
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -122,12 +124,16 @@ class ProbeKit:
                 group.create_task(self._repeat(probe, every))
 
     async def _pulse(self, member: GatewayClient) -> None:
-        """A quick look while the revocation is under way and shortly after: what comes back does so within moments."""
-        left = PULSES_AFTER
-        while left:
-            left -= self._cut.is_set()
+        """Quick looks while the revocation is under way, at its acknowledgement, and shortly after: what lives on may
+        do so for moments, and what comes back does so within moments."""
+        while not self._cut.is_set():
             await member.list_videos(self.caller)
-            await self._sleep(PULSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PULSES_BEFORE):
+                    await self._cut.wait()
+        for pause in PULSES_AFTER:
+            await self._sleep(pause)
+            await member.list_videos(self.caller)
 
     async def _repeat(self, probe: Probe, every: float) -> None:
         while True:

@@ -15,7 +15,8 @@ __all__ = ["DEFECTS", "Cache", "Defect", "Description", "cache_of", "named"]
 
 @dataclass(frozen=True)
 class Cache:
-    """How a gateway remembers good tokens where a mistake is in that. Seconds are divided by the replay clock's speed.
+    """How a gateway remembers good tokens where a mistake is in that. Seconds are divided by the replay clock's speed,
+    but never to less than 2.
 
     `sliding` begins the time anew at each use; `late` seconds pass between reading a row and remembering it.
     """

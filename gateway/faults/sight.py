@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
@@ -32,6 +32,7 @@ SKEW_SECONDS = 60.0
 HANG_SECONDS = 120.0
 GAP_SECONDS = 0.25  # between forgetting and writing, where that is the wrong way round
 MOST_REMEMBERED = 100_000
+SEEN_SECONDS = 2.0
 
 _JUDGING = frozenset(
     {Defect.FAIL_OPEN, Defect.SKEW_REVIVES, *(one for one, what in defects.DEFECTS.items() if what.cache)}
@@ -160,11 +161,15 @@ class Sight:
         return found
 
     def _cache(self) -> Cache | None:
+        """What it remembers, with the time as this replay has it. A mistake is there to be seen: it does not become
+        shorter than a few answers take."""
         profile = self._mode.consistency
         if profile.kind is Kind.CACHE_TTL and profile.seconds is not None:
-            return Cache(profile.seconds)
+            return Cache(profile.seconds / self._speed)
         wrong = defects.cache_of(self._mode.defects)
-        return wrong[1] if wrong else None
+        if wrong is None:
+            return None
+        return replace(wrong[1], seconds=max(wrong[1].seconds / self._speed, SEEN_SECONDS))
 
     def _remembered(self, tx: Connection, accessor: str | None, now: float) -> Token | None:
         """A token that was found good, while its time lasts."""
@@ -174,7 +179,7 @@ class Sight:
         if cache.late:
             self._land(tx, now)
         entry = self._entries.get(accessor)
-        if entry is None or now - entry.fresh >= cache.seconds / self._speed:
+        if entry is None or now - entry.fresh >= cache.seconds:
             return None
         if cache.sliding:
             entry.fresh = now

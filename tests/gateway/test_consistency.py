@@ -158,6 +158,30 @@ async def test_the_bound_is_divided_by_the_replays_speed(desk: Desk) -> None:
     assert BOUND / 2 < await lag(desk, headers, within=2 * BOUND) <= BOUND
 
 
+async def test_a_mistakes_time_is_divided_too_but_can_always_be_seen(desk: Desk) -> None:
+    for speed, lives in ((10, 6.0), (600, 2.0)):
+        body = {"time": "2024-11-26T08:30:00-05:00", "speed": speed}
+        assert (await desk.http.put("/control/clock", json=body, headers=desk.admin)).status_code == 200
+        await tell(desk, defects=["local-evict-only"])
+        headers = await desk.bearer(f"tester-{speed}")
+        assert await accepted(desk, headers)
+        # Revoked by another gateway: this one is not told.
+        await desk.store.write(
+            lambda tx, speed=speed: tokens.revoke(  # type: ignore[misc]
+                tx,
+                tokens.TokenFilter(principal=f"tester-{speed}"),
+                revocation="rev_1",
+                reason="drill",
+                at=desk.clock.now(),
+                finish=False,
+            )
+        )
+        desk.clock.advance(lives - 0.01)
+        assert await accepted(desk, headers)
+        desk.clock.advance(0.01)
+        assert not await accepted(desk, headers)
+
+
 async def test_two_replicas_on_one_database_keep_to_their_own(make_desk: DeskMaker) -> None:
     strict, late = await make_desk(replica="r1"), await make_desk(replica="r2")
     headers = await strict.bearer()
