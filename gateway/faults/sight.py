@@ -143,7 +143,7 @@ class Sight:
         if self._mode.at(now) is not self._mode:
             await store.write(lambda tx: modes.expire(tx, self.name, now))
             self.forget()
-        if Defect.FIRST_WORKER_WINS in (await store.read(self._look)).defects:
+        if await store.read(lambda tx: self.errs(tx, Defect.FIRST_WORKER_WINS)):
             self._evict(await store.write(replicas.take_wakeups))
 
     def _look(self, tx: Connection) -> Mode:

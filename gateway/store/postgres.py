@@ -23,6 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
+from gateway.store.batches import Outcome, settle
 from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
@@ -37,7 +38,6 @@ SILENT_SECONDS = 40.0  # beyond what a statement may take
 WATCH_SECONDS = 5.0
 OLDEST = 15
 
-_Outcome = tuple[Any, BaseException | None]
 # Not REPEATABLE READ: its snapshot would be from before the lock was had, and so from before the last writer's commit.
 _WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
 
@@ -123,19 +123,12 @@ class PostgresStore:
         done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
 
     def _settle(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[_Outcome] | BaseException
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[Outcome] | BaseException
     ) -> None:
-        for number, unit in enumerate(batch):
-            result, error = (None, _told(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
-            if unit.future.done():  # whoever asked has gone away
-                continue
-            if error is None:
-                unit.future.set_result(result)
-            else:
-                unit.future.set_exception(error)
+        settle([unit.future for unit in batch], _told(outcomes) if isinstance(outcomes, BaseException) else outcomes)
         self._flush(loop)
 
-    def _write_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+    def _write_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
         """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
 
         Raises where all of it fails.
@@ -144,7 +137,7 @@ class PostgresStore:
             connection.command(_WRITING)
             connection.chain_end = None  # others may have written since
             if len(works) == 1:
-                outcomes: list[_Outcome] = [(works[0](connection), None)]
+                outcomes: list[Outcome] = [(works[0](connection), None)]
             else:
                 outcomes = [_behind_savepoint(connection, work) for work in works]
             _commit(connection)
@@ -214,7 +207,7 @@ class PostgresStore:
             _create_schema(connection)
 
 
-def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> _Outcome:
+def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> Outcome:
     connection.command("SAVEPOINT unit")
     try:
         result = work(connection)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
+from gateway.store.batches import Outcome, settle
 from gateway.store.protocol import ChainEnd, Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
@@ -30,8 +31,6 @@ T = TypeVar("T")
 BUSY_MILLISECONDS = 30_000
 CHECKPOINT_EVERY = 4000  # writes
 MOST_AT_ONCE = 256  # writes in one commit
-
-_Outcome = tuple[Any, BaseException | None]
 
 
 class _SQLiteConnection:
@@ -71,7 +70,7 @@ class _SQLiteConnection:
             raise
         return result
 
-    def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+    def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
         """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
 
         Raises what sqlite3 does where all of it fails: OperationalError where the write lock is not free.
@@ -79,7 +78,7 @@ class _SQLiteConnection:
         if len(works) == 1:
             with self._transaction("BEGIN IMMEDIATE"):
                 return [(works[0](self), None)]
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         with self._transaction("BEGIN IMMEDIATE"):
             for work in works:
                 self._raw.execute("SAVEPOINT unit")
@@ -94,7 +93,7 @@ class _SQLiteConnection:
                 self._raw.execute("RELEASE unit")
         return outcomes
 
-    def transact_all_waiting(self, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+    def transact_all_waiting(self, works: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
         """The same, but waits for the write lock."""
         self._raw.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         try:
@@ -195,16 +194,9 @@ class SQLiteStore:
         done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
 
     def _settle(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[_Outcome] | BaseException
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[Outcome] | BaseException
     ) -> None:
-        for number, unit in enumerate(batch):
-            result, error = (None, _told(outcomes)) if isinstance(outcomes, BaseException) else outcomes[number]
-            if unit.future.done():  # whoever asked has gone away
-                continue
-            if error is None:
-                unit.future.set_result(result)
-            else:
-                unit.future.set_exception(error)
+        settle([unit.future for unit in batch], _told(outcomes) if isinstance(outcomes, BaseException) else outcomes)
         self._since_checkpoint += len(batch)
         if self._since_checkpoint >= CHECKPOINT_EVERY:
             self._since_checkpoint = 0
