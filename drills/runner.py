@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -102,10 +102,15 @@ async def run_drill(
     return _write(journal, out, error)
 
 
+async def _within(seconds: float, run: Awaitable[None]) -> None:
+    async with asyncio.timeout(seconds):
+        await run
+
+
 async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
     """Run to the end, to `stop`, or to an error; then put back."""
     limit = exercise.scenario.clock.minutes * 60 / exercise.clock.speed + exercise.scenario.limits.overtime_seconds
-    work = asyncio.ensure_future(asyncio.wait_for(exercise.run(), limit))
+    work = asyncio.ensure_future(_within(limit, exercise.run()))
     waiter = asyncio.ensure_future(stop.wait() if stop else asyncio.Event().wait())
     status: DrillStatus = "completed"
     error: DrillError | None = None

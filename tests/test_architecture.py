@@ -303,3 +303,9 @@ def test_words_that_the_house_does_not_use() -> None:
     refused = re.compile(r"\b(blacklist|whitelist|hacker|war game|root cause)\b", re.IGNORECASE)
     texts = [(name, text) for name, text in tracked_texts() if name != "tests/test_architecture.py"]
     assert [(name, found.group()) for name, text in texts if (found := refused.search(text))] == []
+
+
+def test_nothing_waits_in_a_way_that_loses_a_cancellation() -> None:
+    """`asyncio.wait_for` of Python 3.11 does, where the end of what it waits for coincides; `asyncio.timeout` does not."""
+    found = [name for name, module in ALL.items() if ".wait_for(" in module.path.read_text()]
+    assert found == []

@@ -16,6 +16,7 @@ import os
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,10 +140,9 @@ class WorkerProcess:
         )
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._draining.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
 
     async def _attempt(self, job: Job) -> None:
         render = _Render(job, Hold(await latency.hold_of(self._store, job, self._clock.now())))

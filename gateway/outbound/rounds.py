@@ -121,8 +121,10 @@ class Flights:
                 log.warning("action=%s_sweep_failed error=%r", self._what, exc.message)
             except Exception:
                 log.exception("action=%s_sweep_broke", self._what)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._landing.wait(), every)
+                async with asyncio.timeout(every):
+                    await self._landing.wait()
             self._landing.clear()
 
     async def landed(self) -> None:

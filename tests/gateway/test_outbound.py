@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import FetchFailed, UrlRefused
-from gateway.outbound import Reach, Reply, Resolver, checked, fetch, post, system_resolver
+from gateway.outbound import Flights, Policy, Reach, Reply, Resolver, checked, fetch, post, system_resolver
 
 pytestmark = pytest.mark.anyio
 
@@ -418,3 +418,28 @@ def test_every_ipv4_address_is_judged_alike_inside_ipv6() -> None:
             expected = refusal(plain_one, reach)
             got = {refusal(ipaddress.IPv6Address(one), reach) for one in wrapped}
             assert got == {expected}, (text, reach)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_rounds_end_when_cancelled_while_an_attempt_lands(steps: int) -> None:
+    """The gateway's end and a delivery's end may fall into one turn of the event loop."""
+
+    async def nothing_due() -> int:
+        return 0
+
+    async def attempt() -> None:
+        await landing.wait()
+
+    landing = asyncio.Event()
+    flights = Flights(Policy(), "signal")
+    running = asyncio.create_task(flights.run(nothing_due, every=3600))
+    flights.start("receiver", attempt())
+    for _ in range(6):
+        await asyncio.sleep(0)
+    landing.set()
+    await flights.landed()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5)
+    assert done == {running}
