@@ -306,6 +306,6 @@ def test_words_that_the_house_does_not_use() -> None:
 
 
 def test_nothing_waits_in_a_way_that_loses_a_cancellation() -> None:
-    """`asyncio.wait_for` of Python 3.11 does, where the end of what it waits for coincides; `asyncio.timeout` does not."""
+    """`asyncio.wait_for` of Python 3.11 does, where what it waits for ends in that turn; `asyncio.timeout` does not."""
     found = [name for name, module in ALL.items() if ".wait_for(" in module.path.read_text()]
     assert found == []
