@@ -225,9 +225,10 @@ class WorkerProcess:
         log.info("action=render_stopped worker=%s job=%s released=%s", self.name, job.id, released)
 
     def _remove_leftovers(self, job: Job) -> None:
-        """What a killed worker left of an earlier attempt."""
-        if job.attempt > 1:
-            for path in self._settings.media.glob(f"*{job.id}.*"):
+        """What a killed worker left of an earlier attempt. Never a later one's: this worker may have slept since its
+        claim, and be behind."""
+        for attempt in range(1, job.attempt):
+            for path in self._settings.media.glob(f"*{job.id}.{attempt}.*"):
                 path.unlink(missing_ok=True)
 
     def _render(self, render: _Render, output: Path) -> Produced:

@@ -298,6 +298,17 @@ def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
     return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
 
 
+def ended_with(tx: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Those of the ids that name a job which has ended, and its clip's file; empty where it has none, or was
+    deleted."""
+    sql = (
+        "SELECT CASE WHEN deleted_at IS NULL THEN file END AS file FROM jobs "
+        "WHERE id = :id AND status IN ('completed', 'failed')"
+    )
+    found = ((id, tx.fetch_one(sql, {"id": id})) for id in ids)
+    return {id: row["file"] or "" for id, row in found if row is not None}
+
+
 def _request(text: str) -> RenderRequest:
     # A video is polled many times, and what was asked for never changes; long ones would fill the memory.
     return _remembered(text) if len(text) <= REMEMBERED else _parsed(text)
