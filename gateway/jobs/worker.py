@@ -87,7 +87,8 @@ class WorkerProcess:
         self._clock = clock
         self._renderer = renderer
         self._slots = slots
-        self._renders: dict[str, _Render] = {}
+        # By id and attempt: after a long sleep a worker may take over from itself.
+        self._renders: dict[tuple[str, int], _Render] = {}
         self._draining = asyncio.Event()
         self._leaving = asyncio.Event()
 
@@ -146,7 +147,7 @@ class WorkerProcess:
 
     async def _attempt(self, job: Job) -> None:
         render = _Render(job, Hold(await latency.hold_of(self._store, job, self._clock.now())))
-        self._renders[job.id] = render
+        self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
         self._remove_leftovers(job)
@@ -174,7 +175,7 @@ class WorkerProcess:
             else:
                 await self._publish(job, output, produced)
         finally:
-            del self._renders[job.id]
+            del self._renders[job.id, job.attempt]
         await self._drop_input(job)
 
     async def _produce(self, render: _Render, output: Path) -> Produced | None:
@@ -247,7 +248,7 @@ class WorkerProcess:
         while True:
             await asyncio.sleep(self._settings.guard_seconds)
             # A snapshot: a job claimed while the question is under way must not be judged by the answer.
-            held = {(one.job.id, one.job.attempt): one for one in self._renders.values()}
+            held = dict(self._renders)
             if not held:
                 continue
             try:

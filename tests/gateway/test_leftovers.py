@@ -1,5 +1,6 @@
 """Files of attempts that came to nothing: who takes them away, and who must not."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -79,6 +80,27 @@ async def test_a_worker_that_is_behind_leaves_a_later_attempts_clip(desk: Desk) 
     worker = WorkerProcess(desk.settings, desk.store, SystemClock(), _Interrupted(desk.settings, b""))
     await worker._attempt(behind)
     assert there(desk) == {f"{done.id}.3.mp4"}
+
+
+async def test_a_worker_that_takes_over_from_itself_goes_on(desk: Desk) -> None:
+    """It was frozen beyond its lease, and one of its slots takes the job that another still renders."""
+    await desk.create(await desk.bearer())
+    first = await desk.claimed()
+    desk.clock.advance(6)
+    second = await desk.claimed()
+    assert (second.id, second.attempt) == (first.id, 2)
+    worker = WorkerProcess(desk.settings, desk.store, SystemClock(), _Quick(desk.settings, b""), slots=2)
+    await asyncio.gather(worker._attempt(first), worker._attempt(second))
+    assert there(desk) == {f"{first.id}.2.mp4"}
+    assert [event["data"].get("attempt") for event in await desk.events("job.completed")] == [2]
+
+
+class _Quick(Renderer):
+    """Renders nothing much."""
+
+    def produce(self, job: Job, output: Path, watch: Watch) -> Produced:
+        output.write_bytes(b"0123456789")
+        return Produced(10, None)
 
 
 class _Interrupted(Renderer):
