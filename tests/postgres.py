@@ -7,8 +7,10 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
 # What is written here is thrown away, so nothing of it need reach the disk.
-_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=200"
+# A server that is ended without notice may then have forgotten what it had confirmed a moment before.
+_FORGETFUL = "-c synchronous_commit=off"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Server:
     programs: Path
     folder: Path
     port: int
+    forgetful: bool = True
 
     @property
     def url(self) -> str:
@@ -40,11 +45,30 @@ class Server:
     def start(self) -> None:
         """Returns when it answers."""
         options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' {_FAST}"
+        if self.forgetful:
+            options = f"{options} {_FORGETFUL}"
         self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, how: str = "fast") -> None:
         """Ends every connection, and returns when it is gone; `immediate` is as a crash would."""
         self._run("pg_ctl", "stop", "-w", "-m", how)
+
+    def kill(self) -> None:
+        """Ends the server's first process without notice; the others notice that by themselves."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        os.kill(pid, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Starts it after `stop` or `kill`; returns when it answers."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.start()
+            except AssertionError:
+                # Until the last of the killed one's processes is gone, its memory is held.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def create(self) -> None:
         """Makes its files."""
@@ -83,12 +107,13 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def own_server(where: Path) -> Iterator[Server]:
-    """A running server on a free port; it and its files are gone at the end."""
+def own_server(where: Path, *, forgetful: bool = True) -> Iterator[Server]:
+    """A running server on a free port; it and its files are gone at the end. Unless it is `forgetful`, what it has
+    confirmed is there after any end."""
     folder = Path(tempfile.mkdtemp(prefix="leakdrill-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _owner())
-    server = Server(where, folder, free_port())
+    server = Server(where, folder, free_port(), forgetful)
     try:
         server.create()
         server.start()

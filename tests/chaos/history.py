@@ -296,6 +296,33 @@ def restarts(events: Iterable[Line], worker: str, at: float) -> list[Restart]:
     return [Restart(job, held.get(job)) for job in sorted(holding)]
 
 
+@dataclass(frozen=True)
+class Spell:
+    """A time, from `start` to `end`, in which a worker was at work: neither ended nor frozen. Unix seconds."""
+
+    worker: str
+    start: float
+    end: float
+
+
+def spells(events: Iterable[Line], stops: Mapping[str, list[tuple[float, float]]]) -> list[Spell]:
+    """When each worker was at work: from its start on, except where it was stopped (from, until)."""
+    found = []
+    for event in events:
+        if event.kind == "worker.started":
+            since = event.at
+            for begin, end in sorted(stops.get(event.actor, [])):
+                found.append(Spell(event.actor, since, begin))
+                since = end
+            found.append(Spell(event.actor, since, float("inf")))
+    return found
+
+
+def could_have(at_work: Iterable[Spell], start: float, end: float) -> bool:
+    """Whether there was somebody who could take over a job: at work all the time between the two."""
+    return any(spell.start <= start and spell.end >= end for spell in at_work)
+
+
 def executions(events: Iterable[Line]) -> int:
     """How many attempts began."""
     return sum(event.kind in TAKEN for event in events)

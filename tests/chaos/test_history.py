@@ -16,9 +16,11 @@ from chaos.history import (
     Restart,
     Violation,
     check,
+    could_have,
     count_ends,
     executions,
     restarts,
+    spells,
 )
 from gateway.events import GENESIS, Event, canonical, chain_hash
 
@@ -207,6 +209,16 @@ def test_a_restart_is_timed_from_the_workers_end() -> None:
     assert restarts(events, "w1", 5.5) == []
     assert restarts(events, "w1", 9.5) == []  # another one has it
     assert restarts(events, "w2", 12.5) == []  # it gave it back
+
+
+def test_who_was_at_work_when() -> None:
+    started = listed(("worker.started", "w1", None, {}), ("worker.started", "w2", None, {}))
+    found = spells(started, {"w1": [(5.0, 8.0), (9.0, float("inf"))]})
+    assert [(one.worker, one.start, one.end) for one in found[:2]] == [("w1", 1.0, 5.0), ("w1", 8.0, 9.0)]
+    assert could_have(found, 2.0, 99.0)
+    assert could_have(found[:3], 1.0, 5.0)
+    assert not could_have(found[:3], 4.0, 6.0)  # it was frozen
+    assert not could_have(found[:3], 8.5, 9.5)  # it was ended
 
 
 def test_executions_and_ends_are_counted() -> None:
