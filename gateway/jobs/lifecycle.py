@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.events import EventKind
+from gateway.jobs.silence import Silence
 from gateway.store import Connection, Store, events, jobs, taking, workers
 from gateway.store.jobs import Job, JobStatus
 from gateway.webhooks import queueing
@@ -28,15 +29,15 @@ class Held:
 
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
-    if not await store.read(lambda tx: jobs.claimable(tx, now)):
+    if not await store.read(jobs.claimable):
         return None
 
     def work(tx: Connection) -> Job | None:
-        for lost in jobs.exhausted(tx, now, max_attempts):
+        for lost in jobs.exhausted(tx, max_attempts):
             if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
                 _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
                 queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
-        candidate = jobs.next_claim(tx, now)
+        candidate = jobs.next_claim(tx)
         if candidate is None:
             return None
         job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
@@ -89,6 +90,13 @@ async def beat(store: Store, worker: str, held: list[Held], *, now: float, lease
                 )
 
     await store.write(work)
+
+
+async def look_for_silent(store: Store, silence: Silence) -> None:
+    """One look at who renews their leases; what a silent worker holds may be taken from then on."""
+    found = silence.look(await store.read(jobs.leases, snapshot=False))
+    if found:
+        await store.write(lambda tx: [jobs.found_silent(tx, lease) for lease in found])
 
 
 async def complete(

@@ -30,6 +30,7 @@ from gateway.jobs import lifecycle, outputs
 from gateway.jobs.holding import Hold
 from gateway.jobs.lifecycle import Held
 from gateway.jobs.rendering import Produced, Renderer, Watch
+from gateway.jobs.silence import Silence
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.jobs import Job
@@ -260,12 +261,15 @@ class WorkerProcess:
                 held[pair].interrupt()
 
     async def _heartbeat(self) -> None:
+        every = self._settings.heartbeat_seconds
+        silence = Silence(self._settings.lease_seconds, at_most=2 * every)
         while True:
-            await asyncio.sleep(self._settings.heartbeat_seconds)
+            await asyncio.sleep(every)
             held = [render.held() for render in self._renders.values()]
             try:
                 await lifecycle.beat(
                     self._store, self.name, held, now=self._clock.now(), lease_seconds=self._settings.lease_seconds
                 )
+                await lifecycle.look_for_silent(self._store, silence)
             except StoreUnavailable as exc:
                 log.warning("action=heartbeat_failed worker=%s reason=%s", self.name, exc)

@@ -33,6 +33,19 @@ class QueueCounts:
     running: int
 
 
+#: The worker that holds the job was found silent. `lease_until` is in seconds, and else decides nothing.
+SILENT = "lease_until = 0"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An attempt that somebody holds. `until` changes whenever its worker speaks."""
+
+    id: str
+    attempt: int
+    until: float
+
+
 @dataclass(frozen=True)
 class LineSegment:
     """The waiting jobs of one priority: how many, and the `seq` of the first and the last."""
@@ -141,39 +154,38 @@ def running(tx: Connection) -> int:
 
 def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
     """Seconds from start to finish over the last 20 finished jobs that started at or after `since`; None where none
-    did."""
+    did. One that ended before it began, by clocks that were set meanwhile, says nothing."""
     row = tx.fetch_one(
         "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
-        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since "
+        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since AND completed_at >= started_at "
         "ORDER BY completed_at DESC LIMIT 20) AS latest",
         {"since": since},
     )
     return row["seconds"] if row else None
 
 
-def claimable(tx: Connection, now: float) -> bool:
+def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    lost = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
-    return tx.fetch_one(lost, {"now": now}) is not None or turns.next_seq(tx) is not None
+    lost = f"SELECT 1 FROM jobs WHERE status = 'in_progress' AND {SILENT} LIMIT 1"
+    return tx.fetch_one(lost) is not None or turns.next_seq(tx) is not None
 
 
-def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
+def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     """Jobs whose worker fell silent in their last attempt."""
     rows = tx.fetch_all(
-        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
-        {"now": now, "max": max_attempts},
+        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND {SILENT} AND attempt >= :max",
+        {"max": max_attempts},
     )
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good, or
-    have been revoked so that the job goes on."""
+def next_claim(tx: Connection) -> Job | None:
+    """The job to take next: first one whose worker fell silent, else the one whose turn it is. Its token must be good,
+    or have been revoked so that the job goes on."""
     row = tx.fetch_one(
         f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
-        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
-        {"now": now},
+        f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
+        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
     ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
     return job_of(row) if row else None
 
@@ -194,6 +206,26 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
         },
     )
     return job_of(row) if row else None
+
+
+def leases(tx: Connection) -> list[Lease]:
+    """What is held, as far as nobody has been found silent."""
+    rows = tx.fetch_all(
+        "SELECT id, attempt, lease_until FROM jobs WHERE status = 'in_progress' AND lease_until > 0 ORDER BY seq"
+    )
+    return [Lease(*row) for row in rows]
+
+
+def found_silent(tx: Connection, lease: Lease) -> bool:
+    """Lets others take the job; False where the lease was renewed meanwhile, or the job is no longer held. A heartbeat
+    that comes before anybody has taken it makes it the holder's again."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET lease_until = 0 "
+            "WHERE id = :id AND attempt = :attempt AND lease_until = :until AND status = 'in_progress'",
+            vars(lease),
+        )
+    )
 
 
 def still_held(tx: Connection, id: str, attempt: int) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def unreachable() -> tuple[type[Exception], ...]:
 def events(place: Place) -> list[Event]:
     """The whole event list."""
     sql = "SELECT seq, at, replay_at, kind, actor, accessor, job, data, previous, hash FROM events ORDER BY seq"
-    return [Event(*row[:7], json.loads(row[7]), *row[8:]) for row in rows(place, sql)]
+    names = [field.name for field in fields(Event)]
+    return [Event(**{**dict(zip(names, row, strict=True)), "data": json.loads(row[7])}) for row in rows(place, sql)]
 
 
 def media(folder: Path) -> dict[str, File]:

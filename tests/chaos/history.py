@@ -166,22 +166,23 @@ def attempts(history: History) -> Iterator[Violation]:
 def _attempts_of(job: str, events: Iterable[Line], most: int) -> Iterator[Violation]:
     attempt, holder = 0, None
     for event in events:
-        where = f"{event.kind} ({event.seq})"
+        where, told = f"{event.kind} ({event.seq})", event.data.get("attempt")
         if event.kind in TAKEN:
-            if event.data["attempt"] != attempt + 1:
-                yield Violation("attempts", job, f"{where} is attempt {event.data['attempt']} after {attempt}")
-            if event.data["attempt"] > most:
-                yield Violation("attempts", job, f"{where} is attempt {event.data['attempt']} of {most}")
+            if told != attempt + 1:
+                yield Violation("attempts", job, f"{where} is attempt {told} after {attempt}")
+            attempt = attempt + 1
+            if attempt > most:
+                yield Violation("attempts", job, f"{where} is attempt {attempt} of {most}")
             if event.kind == "job.started" and holder is not None:
                 yield Violation("doubled", job, f"{where} while {holder} holds it")
             if event.kind == "job.reclaimed" and event.data["from"] != holder:
                 yield Violation("attempts", job, f"{where} from {event.data['from']}, while {holder} held it")
-            attempt, holder = event.data["attempt"], event.actor
+            holder = event.actor
         elif event.kind in ("job.progressed", "job.released", "job.completed"):
             if event.actor != holder:
                 yield Violation("doubled", job, f"{where} by {event.actor}, while {holder} held it")
-            if event.kind != "job.progressed" and event.data["attempt"] != attempt:
-                yield Violation("doubled", job, f"{where} of attempt {event.data['attempt']}, in attempt {attempt}")
+            if event.kind != "job.progressed" and told != attempt:
+                yield Violation("doubled", job, f"{where} of attempt {told}, in attempt {attempt}")
             holder = holder if event.kind == "job.progressed" else None
         elif event.kind == "job.failed" and event.data.get("code") == "worker_lost" and attempt < most:
             yield Violation("attempts", job, f"{where} gave up after attempt {attempt} of {most}")
