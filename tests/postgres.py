@@ -143,7 +143,8 @@ _COUNT_ANEW = (
     "WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
 )
 # Those that refer to others come after them, so that they are emptied first.
-_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS, _COUNT_ANEW])
+_ENGINE = ("procrastinate_jobs", "procrastinate_workers")
+_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in (*_ENGINE, *reversed(_TABLES))), *_FIRST_ROWS, _COUNT_ANEW])
 _SHAPE = """
     SELECT md5(concat(
         (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),

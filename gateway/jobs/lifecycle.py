@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, jobs, taking, workers
+from gateway.store import Connection, Store, events, jobs, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
+from gateway.store.messages import Message
 from gateway.webhooks import queueing
 
 WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
@@ -26,29 +28,68 @@ class Held:
     moved: bool
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """A claimed job, and the message that brought it."""
+
+    job: Job
+    message: Message
+
+
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
     if not await store.read(lambda tx: jobs.claimable(tx, now)):
         return None
 
     def work(tx: Connection) -> Job | None:
-        for lost in jobs.exhausted(tx, now, max_attempts):
-            if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
-                _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
-                queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
+        recover(tx, worker=worker, now=now, max_attempts=max_attempts)
+        if tx.delivered:
+            delivered = receive(tx, None, worker=worker, now=now, lease_seconds=lease_seconds)
+            return delivered.job if delivered is not None else None
         candidate = jobs.next_claim(tx, now)
         if candidate is None:
             return None
         job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
-        if job is None:
-            return None
-        if candidate.status is JobStatus.IN_PROGRESS:
-            _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": candidate.worker, "attempt": job.attempt})
-        else:
-            _append(tx, EventKind.JOB_STARTED, job, worker, now, {"attempt": job.attempt})
+        if job is not None:
+            _tell_start(tx, job, candidate.worker if candidate.status is JobStatus.IN_PROGRESS else None, now)
         return job
 
     return await store.write(work)
+
+
+def recover(tx: Connection, *, worker: str, now: float, max_attempts: int) -> None:
+    """Ends the jobs whose worker fell silent in their last attempt, and has the engine deliver the others again."""
+    for lost in jobs.exhausted(tx, now, max_attempts):
+        if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
+            _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
+            queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
+    if tx.delivered:
+        messages.redeliver_overdue(tx, now)
+
+
+async def recover_overdue(store: Store, *, worker: str, now: float, max_attempts: int) -> None:
+    """The same where there is such a job."""
+    if await store.read(lambda tx: jobs.any_overdue(tx, now)):
+        await store.write(lambda tx: recover(tx, worker=worker, now=now, max_attempts=max_attempts))
+
+
+def receive(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_seconds: float) -> Delivered | None:
+    """The next job that the engine hands over, claimed in the same transaction; messages that lead to nothing are
+    spent on the way. `receiver` is the engine's number of the worker."""
+    while (message := messages.fetch(tx, receiver)) is not None:
+        taken = receiving.claim(tx, message, worker=worker, now=now, lease_until=now + lease_seconds)
+        if taken is not None:
+            _tell_start(tx, taken.job, taken.taken_from, now)
+            return Delivered(taken.job, message)
+    return None
+
+
+def _tell_start(tx: Connection, job: Job, taken_from: str | None, now: float) -> None:
+    worker, data = str(job.worker), {"attempt": job.attempt}
+    if taken_from is None:
+        _append(tx, EventKind.JOB_STARTED, job, worker, now, data)
+    else:
+        _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": taken_from, **data})
 
 
 async def lost(store: Store, held: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -171,5 +212,5 @@ async def worker_stopped(store: Store, name: str, *, now: float) -> None:
     await store.write(work)
 
 
-def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: dict[str, object]) -> None:
+def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: Mapping[str, object]) -> None:
     events.append(tx, kind, at=now, actor=worker, accessor=job.accessor, job=job.id, data=data)

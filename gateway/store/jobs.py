@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import credits, turns
+from gateway.store import credits, messages, turns
 from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
@@ -66,6 +66,7 @@ def insert(
             "at": at,
         },
     )
+    messages.refill(tx, accessor)
     return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
@@ -153,8 +154,15 @@ def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
 
 def claimable(tx: Connection, now: float) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    lost = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
-    return tx.fetch_one(lost, {"now": now}) is not None or turns.next_seq(tx) is not None
+    if any_overdue(tx, now):
+        return True
+    return messages.any_waiting(tx) if tx.delivered else turns.next_seq(tx) is not None
+
+
+def any_overdue(tx: Connection, now: float) -> bool:
+    """Whether a worker has fallen silent over a job."""
+    sql = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
+    return tx.fetch_one(sql, {"now": now}) is not None
 
 
 def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
@@ -241,7 +249,9 @@ def complete(
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
         "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' "
+        "RETURNING account, credits, message, accessor, "
+        "(SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight",
         {
             "now": now,
             "expires": expires_at,
@@ -252,9 +262,14 @@ def complete(
             "attempt": attempt,
         },
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return False
+    if row["account"] is not None:
         credits.capture(tx, row["account"], row["credits"])
-    return row is not None
+    messages.ended(tx, row["message"])
+    if row["in_flight"] is not None:
+        messages.refill(tx, row["accessor"])
+    return True
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
@@ -263,23 +278,31 @@ def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attemp
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
         "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) RETURNING account, credits",
+        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) "
+        "RETURNING account, credits, message, accessor, worker",
         {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return False
+    if row["account"] is not None:
         credits.release(tx, row["account"], row["credits"])
-    return row is not None
+    messages.ended(tx, row["message"])
+    messages.refill(tx, row["accessor"])
+    if attempt is None and row["worker"] is not None:
+        messages.tell_taken(tx)
+    return True
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:
     """Gives a job back to its old place in the line."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
-            "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {"id": id, "attempt": attempt},
-        )
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
+        "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING accessor",
+        {"id": id, "attempt": attempt},
     )
+    if row is not None:
+        messages.given_back(tx, id, row["accessor"])
+    return row is not None
 
 
 def mark_deleted(tx: Connection, id: str, at: float) -> None:
@@ -289,6 +312,7 @@ def mark_deleted(tx: Connection, id: str, at: float) -> None:
 
 def delete_all(tx: Connection) -> int:
     """Forgets every job; only a reset does this."""
+    messages.delete_all(tx)
     return tx.execute("DELETE FROM jobs")
 
 

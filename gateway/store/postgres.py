@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ from psycopg.pq import TransactionStatus
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.batches import Outcome, settle
 from gateway.store.dialect import COUNT_EVENTS, tables
+from gateway.store.engine import create_engine_tables, ensure_engine_tables
+from gateway.store.listening import listen
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
 from gateway.store.schema import SQLITE, VERSION
@@ -52,6 +54,8 @@ class _Unit:
 
 class PostgresStore:
     """A `Store` in a database. Any number of processes, on any number of machines, may have it open."""
+
+    delivered = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -184,6 +188,9 @@ class PostgresStore:
             connection.close()
         return connect(self._url)
 
+    def listen(self, channels: Sequence[str]) -> AsyncGenerator[str, None]:
+        return listen(self._url, channels)
+
     async def close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
@@ -254,6 +261,7 @@ def _create_schema(connection: PostgresConnection) -> None:
     if row is None or not row["there"]:
         connection.command(tables(SQLITE))
         connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
+        create_engine_tables(connection)
     found = connection.fetch_one("SELECT version FROM schema_version")
     _commit(connection)
     version = found["version"] if found else None
@@ -262,6 +270,7 @@ def _create_schema(connection: PostgresConnection) -> None:
             f"{connection.where} has schema version {version}, this leakdrill reads {VERSION}; "
             "name an empty database in LEAKDRILL_DATABASE_URL"
         )
+    ensure_engine_tables(connection)
 
 
 def open_postgres(url: str) -> PostgresStore:

@@ -71,6 +71,8 @@ class PostgresRow:
 class PostgresConnection:
     """A `Connection` over psycopg's, whose transactions begin and end by command."""
 
+    delivered = True
+
     def __init__(self, raw: psycopg.Connection[PostgresRow]) -> None:
         self._raw = raw
         self._cursor = raw.cursor()
@@ -219,10 +221,15 @@ def _rows(cursor: Any) -> Any:
     return lambda values: PostgresRow(places, values)
 
 
+def reached(url: str) -> str:
+    """How to connect: what the URL says, and for the rest what suits us."""
+    return make_conninfo("", **{**_REACHING, **conninfo_to_dict(url), "client_encoding": "UTF8"})
+
+
 def connect(url: str) -> PostgresConnection:
     """A new connection; raises psycopg.OperationalError where there is none to be had within seconds."""
     raw = psycopg.connect(
-        make_conninfo("", **{**_REACHING, **conninfo_to_dict(url), "client_encoding": "UTF8"}),
+        reached(url),
         autocommit=True,
         row_factory=_rows,
         cursor_factory=RawCursor,
