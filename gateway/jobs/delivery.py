@@ -29,6 +29,7 @@ log = logging.getLogger("leakdrill.worker")
 
 POLL_SECONDS = 1.0  # between looks, where a notification was missed
 RECOVER_SECONDS = 1.0  # between looks for jobs whose worker fell silent
+RECONCILE_EVERY = 5  # of these looks also compares rows and messages
 HEARTBEAT_SECONDS = 30.0  # of the engine's own list of workers, which decides nothing here
 FORGET_SECONDS = 86_400.0  # after which the engine forgets a worker that was ended without a word
 
@@ -167,12 +168,18 @@ async def _work(post: Post) -> None:
 
 
 async def _recover(post: Post) -> None:
-    """Has jobs delivered again whose worker fell silent."""
+    """Has jobs delivered again whose worker fell silent, and now and then compares rows and messages."""
+    beats = 0
     while True:
         await asyncio.sleep(RECOVER_SECONDS)
+        beats += 1
+        now = post.clock.now()
         try:
-            await lifecycle.recover_overdue(
-                post.store, worker=post.name, now=post.clock.now(), max_attempts=post.settings.max_attempts
-            )
+            attempts = post.settings.max_attempts
+            await lifecycle.recover_overdue(post.store, worker=post.name, now=now, max_attempts=attempts)
+            if beats % RECONCILE_EVERY == 0:
+                mended = await lifecycle.reconcile(post.store, actor=post.name, now=now)
+                if mended:
+                    log.warning("action=queue_mended worker=%s what=%s", post.name, mended)
         except StoreUnavailable as exc:
             log.warning("action=recovery_failed worker=%s reason=%s", post.name, exc)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, jobs, messages, receiving, taking, workers
+from gateway.store import Connection, Store, events, jobs, mending, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
+from gateway.store.mending import Faults
 from gateway.store.messages import Message
 from gateway.webhooks import queueing
 
@@ -71,6 +72,21 @@ async def recover_overdue(store: Store, *, worker: str, now: float, max_attempts
     """The same where there is such a job."""
     if await store.read(lambda tx: jobs.any_overdue(tx, now)):
         await store.write(lambda tx: recover(tx, worker=worker, now=now, max_attempts=max_attempts))
+
+
+async def reconcile(store: Store, *, actor: str, now: float, mend: bool = True) -> Faults:
+    """Compares rows and messages, mends what is lost or doubled, and notes that in the event list; what was wrong."""
+    found = await store.read(mending.faults)
+    if not found or not mend:
+        return found
+
+    def work(tx: Connection) -> Faults:
+        mended = mending.mend(tx)
+        if mended:
+            events.append(tx, EventKind.QUEUE_MENDED, at=now, actor=actor, data=asdict(mended))
+        return mended
+
+    return await store.write(work)
 
 
 def receive(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_seconds: float) -> Delivered | None:

@@ -45,22 +45,19 @@ def _send(priority: str) -> str:
 # What waits of one token, first served first; its sent ones are the first of these.
 _LINE = "FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor"
 _ORDER = "ORDER BY priority, seq"
-_REFILL = f"""
-    UPDATE jobs SET message = {_send(_PLACE)} FROM (
-        SELECT parked.seq FROM ({{tokens}}) AS waiting JOIN tokens USING (accessor),
-        LATERAL (SELECT
-            CASE WHEN tokens.in_flight IS NULL THEN {WINDOW}
-            ELSE least({WINDOW}, tokens.in_flight - (
-                SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor)) END
-            - (SELECT count(*) FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first
-               WHERE message IS NOT NULL) AS free) AS room,
-        LATERAL (SELECT seq {_LINE} AND message IS NULL AND ({GOOD} OR spared IS NOT NULL)
-                 {_ORDER} LIMIT greatest(0, room.free)) AS parked) AS parked
-    WHERE jobs.seq = parked.seq
+_PARKED = f"""
+    FROM ({{tokens}}) AS waiting JOIN tokens USING (accessor),
+    LATERAL (SELECT
+        CASE WHEN tokens.in_flight IS NULL THEN {WINDOW}
+        ELSE least({WINDOW}, tokens.in_flight - (
+            SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor)) END
+        - (SELECT count(*) FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first
+           WHERE message IS NOT NULL) AS free) AS room,
+    LATERAL (SELECT seq {_LINE} AND message IS NULL AND ({GOOD} OR spared IS NOT NULL)
+             {_ORDER} LIMIT greatest(0, room.free)) AS parked
 """
-_REFILL_ONE = _REFILL.format(tokens="SELECT CAST(:accessor AS TEXT) AS accessor")
 # From token to token through an index, as in `turns`.
-_WAITING = """
+WAITING = """
     WITH RECURSIVE hop (accessor) AS (
         SELECT min(accessor) FROM jobs WHERE status = 'queued' AND accessor > ''
         UNION ALL
@@ -68,7 +65,11 @@ _WAITING = """
         FROM hop WHERE hop.accessor IS NOT NULL)
     SELECT accessor FROM hop WHERE accessor IS NOT NULL
 """
-_REFILL_ALL = _REFILL.format(tokens=_WAITING)
+#: The parked jobs that may have a message now, as `parked.seq`: of every token, and of one.
+REFILL = _PARKED.format(tokens=WAITING)
+_REFILL_ONE = _PARKED.format(tokens="SELECT CAST(:accessor AS TEXT) AS accessor")
+_SEND = f"UPDATE jobs SET message = {_send(_PLACE)} FROM (SELECT parked.seq {{}}) AS next WHERE jobs.seq = next.seq"
+_SEND_ALL, _SEND_ONE = _SEND.format(REFILL), _SEND.format(_REFILL_ONE)
 
 
 # Its worker is silent, and no message about it is on its way. A job whose token was revoked goes on only if spared.
@@ -81,12 +82,12 @@ _OVERDUE = f"""
 
 def refill(tx: Connection, accessor: str) -> int:
     """Sends what may follow of one token; the number of messages."""
-    return tx.execute(_REFILL_ONE, {"accessor": accessor}) if tx.delivered else 0
+    return tx.execute(_SEND_ONE, {"accessor": accessor}) if tx.delivered else 0
 
 
 def refill_all(tx: Connection) -> int:
     """Sends what may follow of every token; the number of messages."""
-    return tx.execute(_REFILL_ALL) if tx.delivered else 0
+    return tx.execute(_SEND_ALL) if tx.delivered else 0
 
 
 def ended(tx: Connection, message: int | None) -> None:
