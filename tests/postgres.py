@@ -22,16 +22,17 @@ from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
 # What is written here is thrown away, so nothing of it need reach the disk.
-_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server of the tests' own. `url` leads to its database `postgres`."""
+    """A server of the tests' own. `url` leads to its database `postgres`. `options` are the program's."""
 
     programs: Path
     folder: Path
     port: int
+    options: str = _FAST
 
     @property
     def url(self) -> str:
@@ -39,7 +40,8 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' {_FAST}"
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' "
+        options += f"-c max_connections=200 {self.options}"
         self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, how: str = "fast") -> None:
@@ -83,12 +85,12 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def own_server(where: Path) -> Iterator[Server]:
+def own_server(where: Path, options: str = _FAST) -> Iterator[Server]:
     """A running server on a free port; it and its files are gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="leakdrill-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _owner())
-    server = Server(where, folder, free_port())
+    server = Server(where, folder, free_port(), options)
     try:
         server.create()
         server.start()

@@ -64,14 +64,14 @@ class _Manager(JobManager):
         if self._idle and not await post.store.read(messages.any_waiting, snapshot=False):
             return None
         now, lease = post.clock.now(), post.settings.lease_seconds
-        delivered = await post.store.write(
+        taken = await post.store.write(
             lambda tx: lifecycle.receive(tx, worker_id, worker=post.name, now=now, lease_seconds=lease)
         )
-        self._idle = delivered is None
-        if delivered is None:
+        self._idle = taken is None
+        if taken is None:
             return None
-        message = delivered.message
-        self.claimed[message.id] = delivered.job
+        message = taken.message
+        self.claimed[message.id] = taken.job
         return engine.Job(
             id=message.id,
             status=engine.Status.DOING.value,

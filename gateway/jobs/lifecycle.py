@@ -9,7 +9,7 @@ from gateway.events import EventKind
 from gateway.store import Connection, Store, events, jobs, mending, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
 from gateway.store.mending import Faults
-from gateway.store.messages import Message
+from gateway.store.receiving import Taken
 from gateway.webhooks import queueing
 
 WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
@@ -29,14 +29,6 @@ class Held:
     moved: bool
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """A claimed job, and the message that brought it."""
-
-    job: Job
-    message: Message
-
-
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
     if not await store.read(lambda tx: jobs.claimable(tx, now)):
@@ -45,8 +37,8 @@ async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, 
     def work(tx: Connection) -> Job | None:
         recover(tx, worker=worker, now=now, max_attempts=max_attempts)
         if tx.delivered:
-            delivered = receive(tx, None, worker=worker, now=now, lease_seconds=lease_seconds)
-            return delivered.job if delivered is not None else None
+            taken = receive(tx, None, worker=worker, now=now, lease_seconds=lease_seconds)
+            return taken.job if taken is not None else None
         candidate = jobs.next_claim(tx, now)
         if candidate is None:
             return None
@@ -89,15 +81,13 @@ async def reconcile(store: Store, *, actor: str, now: float, mend: bool = True) 
     return await store.write(work)
 
 
-def receive(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_seconds: float) -> Delivered | None:
-    """The next job that the engine hands over, claimed in the same transaction; messages that lead to nothing are
-    spent on the way. `receiver` is the engine's number of the worker."""
-    while (message := messages.fetch(tx, receiver)) is not None:
-        taken = receiving.claim(tx, message, worker=worker, now=now, lease_until=now + lease_seconds)
-        if taken is not None:
-            _tell_start(tx, taken.job, taken.taken_from, now)
-            return Delivered(taken.job, message)
-    return None
+def receive(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_seconds: float) -> Taken | None:
+    """The next job that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
+    the worker."""
+    taken = receiving.take(tx, receiver, worker=worker, now=now, lease_until=now + lease_seconds)
+    if taken is not None:
+        _tell_start(tx, taken.job, taken.taken_from, now)
+    return taken
 
 
 def _tell_start(tx: Connection, job: Job, taken_from: str | None, now: float) -> None:
@@ -163,23 +153,34 @@ async def complete(
     it made: the output must then be discarded."""
 
     def work(tx: Connection) -> bool:
-        spared = taking.spared(tx, job.id)
-        if spared == "withhold":
-            if jobs.fail(tx, job.id, code="access_revoked", message=WITHHELD, now=now, attempt=job.attempt):
-                data = {"code": "access_revoked", "message": WITHHELD, "withheld": True}
-                _append(tx, EventKind.JOB_FAILED, job, worker, now, data)
-            return False
-        expires_at = now + keep_seconds
         done = jobs.complete(
-            tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=expires_at, next_tick=next_tick
+            tx,
+            job.id,
+            job.attempt,
+            file=file,
+            size=size,
+            now=now,
+            expires_at=now + keep_seconds,
+            next_tick=next_tick,
         )
-        if done:
-            _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
-        if done and spared is None:
+        if done is None:
+            _withhold(tx, job, worker, now)
+            return False
+        _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
+        if done.listened and not done.spared:
             queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
-        return done
+        return True
 
     return await store.write(work)
+
+
+def _withhold(tx: Connection, job: Job, worker: str, now: float) -> None:
+    """Ends a job that a revocation let end, but not keep what it made; any other is not this attempt's any more."""
+    if taking.spared(tx, job.id) != "withhold":
+        return
+    if jobs.fail(tx, job.id, code="access_revoked", message=WITHHELD, now=now, attempt=job.attempt):
+        data = {"code": "access_revoked", "message": WITHHELD, "withheld": True}
+        _append(tx, EventKind.JOB_FAILED, job, worker, now, data)
 
 
 async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, now: float) -> bool:

@@ -233,6 +233,26 @@ def extend(
     )
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A job that was completed. `spared` says that its token was revoked and it went on all the same; `listened`, that
+    webhooks of its token may want to know."""
+
+    spared: bool
+    listened: bool
+
+
+# One statement: whoever ends a job holds up everybody else who writes.
+_COMPLETE = """
+    UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires,
+        file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL
+    WHERE id = :id AND attempt = :attempt AND status = 'in_progress' AND coalesce(spared, '') <> 'withhold'
+    RETURNING account, credits, accessor, spared,
+        (SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight,
+        EXISTS (SELECT 1 FROM webhook_endpoints AS hook WHERE hook.accessor = jobs.accessor) AS listened
+"""
+
+
 def complete(
     tx: Connection,
     id: str,
@@ -243,15 +263,11 @@ def complete(
     now: float,
     expires_at: float,
     next_tick: int | None = None,
-) -> bool:
-    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
-    then be discarded."""
+) -> Completion | None:
+    """Finishes the attempt, and spends what was held for it. None where it is no longer the holder, or what it made is
+    withheld: its output must then be discarded."""
     row = tx.fetch_one(
-        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' "
-        "RETURNING account, credits, message, accessor, "
-        "(SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight",
+        f"{messages.SPEND} {_COMPLETE}" if tx.delivered else _COMPLETE,
         {
             "now": now,
             "expires": expires_at,
@@ -263,13 +279,12 @@ def complete(
         },
     )
     if row is None:
-        return False
+        return None
     if row["account"] is not None:
         credits.capture(tx, row["account"], row["credits"])
-    messages.ended(tx, row["message"])
     if row["in_flight"] is not None:
         messages.refill(tx, row["accessor"])
-    return True
+    return Completion(row["spared"] is not None, bool(row["listened"]))
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store.messages import QUEUE, REFILL, WAITING, WINDOW, refill_all
+from gateway.store.messages import OVERDUE, QUEUE, WAITING, WINDOW, refill_all
 from gateway.store.protocol import Connection
 
 
@@ -45,7 +45,7 @@ def faults(tx: Connection) -> Faults:
         f"SELECT (SELECT count(*) FROM ({_LOST}) AS lost) AS lost, "
         f"(SELECT count(*) {_NAMELESS} AND jobs.status IN ('queued', 'in_progress')) AS doubled, "
         f"(SELECT count(*) {_NAMELESS} AND coalesce(jobs.status IN ('completed', 'failed'), TRUE)) AS left_over, "
-        f"(SELECT count(*) {REFILL}) AS unsent"
+        f"(SELECT count(*) {OVERDUE}) AS unsent"
     )
     return Faults(*row) if row else Faults()
 

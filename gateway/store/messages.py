@@ -47,14 +47,11 @@ _LINE = "FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor"
 _ORDER = "ORDER BY priority, seq"
 _PARKED = f"""
     FROM ({{tokens}}) AS waiting JOIN tokens USING (accessor),
-    LATERAL (SELECT
-        CASE WHEN tokens.in_flight IS NULL THEN {WINDOW}
-        ELSE least({WINDOW}, tokens.in_flight - (
-            SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor)) END
-        - (SELECT count(*) FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first
-           WHERE message IS NOT NULL) AS free) AS room,
+    LATERAL (SELECT count(message) AS sent FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first) AS line,
+    LATERAL (SELECT CASE WHEN tokens.in_flight IS NULL THEN {WINDOW} ELSE least({WINDOW}, tokens.in_flight - (
+        SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor)) END AS may) AS room,
     LATERAL (SELECT seq {_LINE} AND message IS NULL AND ({GOOD} OR spared IS NOT NULL)
-             {_ORDER} LIMIT greatest(0, room.free)) AS parked
+             {_ORDER} LIMIT greatest(0, room.may - line.sent)) AS parked
 """
 # From token to token through an index, as in `turns`.
 WAITING = """
@@ -67,6 +64,8 @@ WAITING = """
 """
 #: The parked jobs that may have a message now, as `parked.seq`: of every token, and of one.
 REFILL = _PARKED.format(tokens=WAITING)
+#: Among the former, those that should have one: a token whose jobs are at hand is not sent more for each that is taken.
+OVERDUE = f"{REFILL} WHERE tokens.in_flight <= {WINDOW} OR line.sent < {LOW - 1}"
 _REFILL_ONE = _PARKED.format(tokens="SELECT CAST(:accessor AS TEXT) AS accessor")
 _SEND = f"UPDATE jobs SET message = {_send(_PLACE)} FROM (SELECT parked.seq {{}}) AS next WHERE jobs.seq = next.seq"
 _SEND_ALL, _SEND_ONE = _SEND.format(REFILL), _SEND.format(_REFILL_ONE)
@@ -94,6 +93,14 @@ def ended(tx: Connection, message: int | None) -> None:
     """Takes away the message of a job that has ended."""
     if tx.delivered and message is not None:
         tx.execute("DELETE FROM procrastinate_jobs WHERE id = :message", {"message": message})
+
+
+#: Before the statement that completes a job's attempt: takes its message away with it.
+SPEND = """
+    WITH spent AS (DELETE FROM procrastinate_jobs WHERE id = (
+        SELECT message FROM jobs WHERE id = :id AND attempt = :attempt AND status = 'in_progress'
+        AND coalesce(spared, '') <> 'withhold'))
+"""
 
 
 def given_back(tx: Connection, id: str, accessor: str) -> None:
@@ -136,14 +143,11 @@ class Message:
     job: str
 
 
-def fetch(tx: Connection, receiver: int | None) -> Message | None:
-    """The next message, as the engine chooses it; `receiver` is the engine's number of the worker."""
-    row = tx.fetch_one(
-        f"SELECT id, args ->> 'job' AS job FROM procrastinate_fetch_job_v2(ARRAY['{QUEUE}']::varchar[], "
-        "(SELECT id FROM procrastinate_workers WHERE id = CAST(:receiver AS BIGINT)))",
-        {"receiver": receiver},
-    )
-    return None if row is None or row["id"] is None else Message(row["id"], row["job"] or "")
+#: The next message as the engine chooses it, if there is one; `:receiver` is the engine's number of the worker.
+NEXT = f"""
+    SELECT id, args ->> 'job' AS job FROM procrastinate_fetch_job_v2(ARRAY['{QUEUE}']::varchar[],
+        (SELECT id FROM procrastinate_workers WHERE id = CAST(:receiver AS BIGINT))) WHERE id IS NOT NULL
+"""
 
 
 def any_waiting(tx: Connection) -> bool:

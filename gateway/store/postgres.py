@@ -23,6 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
+from gateway.store import events
 from gateway.store.batches import Outcome, settle
 from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.engine import create_engine_tables, ensure_engine_tables
@@ -42,6 +43,8 @@ OLDEST = 15
 
 # Not REPEATABLE READ: its snapshot would be from before the lock was had, and so from before the last writer's commit.
 _WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+# Nearly every write needs the list's end, and each question to the server is time in which all others wait.
+_ALONE, _TOGETHER = f"{_WRITING}; {events.END}", f"{_WRITING}; SAVEPOINT unit; {events.END}"
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,13 @@ class PostgresStore:
         Raises where all of it fails.
         """
         with self._connection() as connection:
-            connection.command(_WRITING)
-            connection.chain_end = None  # others may have written since
+            end = connection.ask(_ALONE if len(works) == 1 else _TOGETHER)
+            connection.chain_end = None if end is None else events.chain_end_of(end)
             if len(works) == 1:
                 outcomes: list[Outcome] = [(works[0](connection), None)]
             else:
-                outcomes = [_behind_savepoint(connection, work) for work in works]
+                last = len(works) - 1
+                outcomes = [_behind_savepoint(connection, work, at == last) for at, work in enumerate(works)]
             _commit(connection)
             return outcomes
 
@@ -214,16 +218,17 @@ class PostgresStore:
             _create_schema(connection)
 
 
-def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> Outcome:
-    connection.command("SAVEPOINT unit")
+def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any], last: bool) -> Outcome:
+    """Runs it behind the savepoint that is set, and sets the next one's."""
+    release = "RELEASE unit" if last else "RELEASE unit; SAVEPOINT unit"
     try:
         result = work(connection)
         # A statement that failed and was passed over would take all of the transaction with it.
-        connection.command("RELEASE unit")
+        connection.command(release)
     except Exception as exc:
         if connection.lost:
             raise
-        connection.command("ROLLBACK TO unit; RELEASE unit")
+        connection.command(f"ROLLBACK TO unit; {release}")
         connection.chain_end = None
         return None, _told(exc)
     return result, None

@@ -124,6 +124,11 @@ class PostgresConnection:
             self._asked_at = None
         return self._cursor.statusmessage or ""
 
+    def ask(self, sql: str) -> Row | None:
+        """Runs commands of which the last is a query; its first row."""
+        self.command(sql)
+        return self._cursor.fetchone()
+
     def silent_for(self) -> float:
         """Seconds since the server was asked what it has not answered yet."""
         asked_at = self._asked_at

@@ -184,10 +184,12 @@ async def test_lost_and_doubled_messages_are_found_mended_and_told(desk: Desk, a
 async def test_the_command_finds_and_mends(desk: Desk, ask: Any, sent: Any) -> None:
     video = (await desk.create(await desk.bearer()))["id"]
     ask("DELETE FROM procrastinate_jobs")
-    where = {"cwd": desk.settings.data, "LEAKDRILL_DATABASE_URL": desk.settings.database_url}
 
     async def run(*options: str) -> Any:
-        return await asyncio.to_thread(leakdrill, "queue", "check", *options, **where)
+        here, url = desk.settings.data, desk.settings.database_url
+        return await asyncio.to_thread(
+            lambda: leakdrill("queue", "check", *options, cwd=here, LEAKDRILL_DATABASE_URL=url)
+        )
 
     found = await run()
     assert (found.returncode, found.stdout[:28]) == (1, "1 jobs whose message is lost"), found.stderr
