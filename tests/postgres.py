@@ -24,19 +24,19 @@ from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
 # What is written here is thrown away, so nothing of it need reach the disk.
-_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=200"
-# A server that is ended without notice may then have forgotten what it had confirmed a moment before.
-_FORGETFUL = "-c synchronous_commit=off"
+_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+#: The same, but what it has confirmed is there again after any end of the server.
+LASTING = "-c fsync=off -c full_page_writes=off"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server of the tests' own. `url` leads to its database `postgres`."""
+    """A server of the tests' own. `url` leads to its database `postgres`. `options` are the program's."""
 
     programs: Path
     folder: Path
     port: int
-    forgetful: bool = True
+    options: str = _FAST
 
     @property
     def url(self) -> str:
@@ -44,9 +44,8 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' {_FAST}"
-        if self.forgetful:
-            options = f"{options} {_FORGETFUL}"
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' "
+        options += f"-c max_connections=200 {self.options}"
         self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, how: str = "fast") -> None:
@@ -107,13 +106,12 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def own_server(where: Path, *, forgetful: bool = True) -> Iterator[Server]:
-    """A running server on a free port; it and its files are gone at the end. Unless it is `forgetful`, what it has
-    confirmed is there after any end."""
+def own_server(where: Path, options: str = _FAST) -> Iterator[Server]:
+    """A running server on a free port; it and its files are gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="leakdrill-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _owner())
-    server = Server(where, folder, free_port(), forgetful)
+    server = Server(where, folder, free_port(), options)
     try:
         server.create()
         server.start()
@@ -168,7 +166,8 @@ _COUNT_ANEW = (
     "WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
 )
 # Those that refer to others come after them, so that they are emptied first.
-_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS, _COUNT_ANEW])
+_ENGINE = ("procrastinate_jobs", "procrastinate_workers")
+_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in (*_ENGINE, *reversed(_TABLES))), *_FIRST_ROWS, _COUNT_ANEW])
 _SHAPE = """
     SELECT md5(concat(
         (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),

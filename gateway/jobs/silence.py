@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from gateway.store.jobs import Lease
+from gateway.store.leases import Lease
 
 
 class Silence:

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import credits, turns
+from gateway.store import credits, messages, turns
 from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
+from gateway.store.leases import SILENT, any_silent
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
@@ -31,19 +32,6 @@ class QueueCounts:
 
     waiting: int
     running: int
-
-
-#: The worker that holds the job was found silent. `lease_until` is in seconds, and else decides nothing.
-SILENT = "lease_until = 0"
-
-
-@dataclass(frozen=True)
-class Lease:
-    """An attempt that somebody holds. `until` changes whenever its worker speaks."""
-
-    id: str
-    attempt: int
-    until: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,7 @@ def insert(
             "at": at,
         },
     )
+    messages.refill(tx, accessor)
     return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
@@ -166,8 +155,9 @@ def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
 
 def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    lost = f"SELECT 1 FROM jobs WHERE status = 'in_progress' AND {SILENT} LIMIT 1"
-    return tx.fetch_one(lost) is not None or turns.next_seq(tx) is not None
+    if any_silent(tx):
+        return True
+    return messages.any_waiting(tx) if tx.delivered else turns.next_seq(tx) is not None
 
 
 def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
@@ -208,26 +198,6 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
     return job_of(row) if row else None
 
 
-def leases(tx: Connection) -> list[Lease]:
-    """What is held, as far as nobody has been found silent."""
-    rows = tx.fetch_all(
-        "SELECT id, attempt, lease_until FROM jobs WHERE status = 'in_progress' AND lease_until > 0 ORDER BY seq"
-    )
-    return [Lease(*row) for row in rows]
-
-
-def found_silent(tx: Connection, lease: Lease) -> bool:
-    """Lets others take the job; False where the lease was renewed meanwhile, or the job is no longer held. A heartbeat
-    that comes before anybody has taken it makes it the holder's again."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET lease_until = 0 "
-            "WHERE id = :id AND attempt = :attempt AND lease_until = :until AND status = 'in_progress'",
-            vars(lease),
-        )
-    )
-
-
 def still_held(tx: Connection, id: str, attempt: int) -> bool:
     """Whether this attempt is still the one that may finish: not cancelled, revoked or taken over."""
     row = tx.fetch_one(
@@ -257,6 +227,26 @@ def extend(
     )
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A job that was completed. `spared` says that its token was revoked and it went on all the same; `listened`, that
+    webhooks of its token may want to know."""
+
+    spared: bool
+    listened: bool
+
+
+# One statement: whoever ends a job holds up everybody else who writes.
+_COMPLETE = """
+    UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires,
+        file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL
+    WHERE id = :id AND attempt = :attempt AND status = 'in_progress' AND coalesce(spared, '') <> 'withhold'
+    RETURNING account, credits, accessor, spared,
+        (SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight,
+        EXISTS (SELECT 1 FROM webhook_endpoints AS hook WHERE hook.accessor = jobs.accessor) AS listened
+"""
+
+
 def complete(
     tx: Connection,
     id: str,
@@ -267,13 +257,11 @@ def complete(
     now: float,
     expires_at: float,
     next_tick: int | None = None,
-) -> bool:
-    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
-    then be discarded."""
+) -> Completion | None:
+    """Finishes the attempt, and spends what was held for it. None where it is no longer the holder, or what it made is
+    withheld: its output must then be discarded."""
     row = tx.fetch_one(
-        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        f"{messages.SPEND} {_COMPLETE}" if tx.delivered else _COMPLETE,
         {
             "now": now,
             "expires": expires_at,
@@ -284,9 +272,13 @@ def complete(
             "attempt": attempt,
         },
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return None
+    if row["account"] is not None:
         credits.capture(tx, row["account"], row["credits"])
-    return row is not None
+    if row["in_flight"] is not None:
+        messages.refill(tx, row["accessor"])
+    return Completion(row["spared"] is not None, bool(row["listened"]))
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
@@ -295,23 +287,31 @@ def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attemp
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
         "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) RETURNING account, credits",
+        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) "
+        "RETURNING account, credits, message, accessor, worker",
         {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return False
+    if row["account"] is not None:
         credits.release(tx, row["account"], row["credits"])
-    return row is not None
+    messages.ended(tx, row["message"])
+    messages.refill(tx, row["accessor"])
+    if attempt is None and row["worker"] is not None:
+        messages.tell_taken(tx)
+    return True
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:
     """Gives a job back to its old place in the line."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
-            "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {"id": id, "attempt": attempt},
-        )
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
+        "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING accessor",
+        {"id": id, "attempt": attempt},
     )
+    if row is not None:
+        messages.given_back(tx, id, row["accessor"])
+    return row is not None
 
 
 def mark_deleted(tx: Connection, id: str, at: float) -> None:
@@ -321,6 +321,7 @@ def mark_deleted(tx: Connection, id: str, at: float) -> None:
 
 def delete_all(tx: Connection) -> int:
     """Forgets every job; only a reset does this."""
+    messages.delete_all(tx)
     return tx.execute("DELETE FROM jobs")
 
 

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from chaos.run import Outcome, drill
-from postgres import ADVICE, own_server, programs
+from postgres import ADVICE, LASTING, own_server, programs
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
             if store == "sqlite" or where is None:
                 outcome = drill(data, seed=seed, kills=given.kills)
             else:
-                with own_server(where, forgetful=False) as server:
+                with own_server(where, LASTING) as server:
                     outcome = drill(data, seed=seed, kills=given.kills, server=server)
             sys.stdout.write(_report(outcome))
             sys.stdout.flush()

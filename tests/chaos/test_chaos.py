@@ -5,7 +5,7 @@ from pathlib import Path
 from chaos import faults
 from chaos.faults import Fault
 from chaos.run import Outcome, drill
-from postgres import own_server
+from postgres import LASTING, own_server
 
 KILLS, SEED = 8, 7
 
@@ -23,7 +23,7 @@ def test_nothing_is_lost_or_doubled_on_sqlite(tmp_path: Path) -> None:
 
 
 def test_nothing_is_lost_or_doubled_on_postgresql(tmp_path: Path, postgres_programs: Path) -> None:
-    with own_server(postgres_programs, forgetful=False) as server:
+    with own_server(postgres_programs, LASTING) as server:
         outcome = drill(tmp_path / "data", seed=SEED, kills=KILLS, server=server)
     proved(outcome)
     assert outcome.done["database"] + outcome.done["server"] > 0

@@ -5,7 +5,7 @@ import pytest
 from desk import Desk, DeskMaker
 from gateway.jobs import Job, lifecycle
 from gateway.jobs.silence import Silence
-from gateway.store.jobs import Lease
+from gateway.store.leases import Lease
 
 pytestmark = pytest.mark.anyio
 
