@@ -36,6 +36,7 @@ from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight, watch
 from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
+from gateway.jobs.leftovers import Leftovers
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
 from gateway.notices import Intake
@@ -165,6 +166,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(ctx.ramps.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
+        asyncio.create_task(Leftovers(ctx.settings.media).run(store)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]
     yield

@@ -59,8 +59,10 @@ class Settings(BaseSettings):
     guard_seconds: float = Field(0.1, gt=0, description="How often a worker checks that its jobs are still its own.")
     poll_seconds: float = Field(0.02, gt=0, description="How often an idle worker looks for a job.")
     max_attempts: int = Field(3, ge=1, description="Attempts at a job before it fails with `worker_lost`.")
-    render: Literal["full", "cached"] = Field(
-        "full", description="full renders each video; cached, for load tests, repeats one clip a size and length."
+    render: Literal["full", "cached", "null"] = Field(
+        "full",
+        description="full renders each video; cached, for load tests, repeats one clip a size and length; null, to "
+        "measure the queue alone, publishes a few bytes that no player takes.",
     )
     encoder_threads: int = Field(1, ge=1, le=16, description="Threads of the video encoder in each render.")
     watermark: str = Field("synthetic · leakdrill mock", min_length=1, description="Words of the visible mark.")

@@ -19,6 +19,7 @@ _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA", "TEX
 # JSON text may hold an escaped NUL, which no text of PostgreSQL can hold; it stands there as NUL does in `nul_free`.
 _PRELUDE = r"""
 CREATE TABLE schema_version (version BIGINT NOT NULL);
+CREATE TABLE engine_version (version TEXT NOT NULL);
 CREATE TABLE numbered (name TEXT COLLATE "C" PRIMARY KEY, seq BIGINT NOT NULL);
 INSERT INTO numbered (name, seq) VALUES ('events', 0);
 SET LOCAL check_function_bodies = off;

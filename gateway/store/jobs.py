@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import credits, turns
+from gateway.store import credits, messages, turns
 from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
+from gateway.store.leases import SILENT, any_silent
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
@@ -66,6 +67,7 @@ def insert(
             "at": at,
         },
     )
+    messages.refill(tx, accessor)
     return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
 
 
@@ -141,39 +143,39 @@ def running(tx: Connection) -> int:
 
 def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
     """Seconds from start to finish over the last 20 finished jobs that started at or after `since`; None where none
-    did."""
+    did. One that ended before it began, by clocks that were set meanwhile, says nothing."""
     row = tx.fetch_one(
         "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
-        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since "
+        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since AND completed_at >= started_at "
         "ORDER BY completed_at DESC LIMIT 20) AS latest",
         {"since": since},
     )
     return row["seconds"] if row else None
 
 
-def claimable(tx: Connection, now: float) -> bool:
+def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    lost = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
-    return tx.fetch_one(lost, {"now": now}) is not None or turns.next_seq(tx) is not None
+    if any_silent(tx):
+        return True
+    return messages.any_waiting(tx) if tx.delivered else turns.next_seq(tx) is not None
 
 
-def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
+def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     """Jobs whose worker fell silent in their last attempt."""
     rows = tx.fetch_all(
-        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
-        {"now": now, "max": max_attempts},
+        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND {SILENT} AND attempt >= :max",
+        {"max": max_attempts},
     )
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good, or
-    have been revoked so that the job goes on."""
+def next_claim(tx: Connection) -> Job | None:
+    """The job to take next: first one whose worker fell silent, else the one whose turn it is. Its token must be good,
+    or have been revoked so that the job goes on."""
     row = tx.fetch_one(
         f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
-        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
-        {"now": now},
+        f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
+        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
     ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
     return job_of(row) if row else None
 
@@ -225,6 +227,26 @@ def extend(
     )
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A job that was completed. `spared` says that its token was revoked and it went on all the same; `listened`, that
+    webhooks of its token may want to know."""
+
+    spared: bool
+    listened: bool
+
+
+# One statement: whoever ends a job holds up everybody else who writes.
+_COMPLETE = """
+    UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires,
+        file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL
+    WHERE id = :id AND attempt = :attempt AND status = 'in_progress' AND coalesce(spared, '') <> 'withhold'
+    RETURNING account, credits, accessor, spared,
+        (SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight,
+        EXISTS (SELECT 1 FROM webhook_endpoints AS hook WHERE hook.accessor = jobs.accessor) AS listened
+"""
+
+
 def complete(
     tx: Connection,
     id: str,
@@ -235,13 +257,11 @@ def complete(
     now: float,
     expires_at: float,
     next_tick: int | None = None,
-) -> bool:
-    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
-    then be discarded."""
+) -> Completion | None:
+    """Finishes the attempt, and spends what was held for it. None where it is no longer the holder, or what it made is
+    withheld: its output must then be discarded."""
     row = tx.fetch_one(
-        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        f"{messages.SPEND} {_COMPLETE}" if tx.delivered else _COMPLETE,
         {
             "now": now,
             "expires": expires_at,
@@ -252,9 +272,13 @@ def complete(
             "attempt": attempt,
         },
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return None
+    if row["account"] is not None:
         credits.capture(tx, row["account"], row["credits"])
-    return row is not None
+    if row["in_flight"] is not None:
+        messages.refill(tx, row["accessor"])
+    return Completion(row["spared"] is not None, bool(row["listened"]))
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
@@ -263,23 +287,31 @@ def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attemp
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
         "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) RETURNING account, credits",
+        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) "
+        "RETURNING account, credits, message, accessor, worker",
         {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return False
+    if row["account"] is not None:
         credits.release(tx, row["account"], row["credits"])
-    return row is not None
+    messages.ended(tx, row["message"])
+    messages.refill(tx, row["accessor"])
+    if attempt is None and row["worker"] is not None:
+        messages.tell_taken(tx)
+    return True
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:
     """Gives a job back to its old place in the line."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
-            "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {"id": id, "attempt": attempt},
-        )
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
+        "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING accessor",
+        {"id": id, "attempt": attempt},
     )
+    if row is not None:
+        messages.given_back(tx, id, row["accessor"])
+    return row is not None
 
 
 def mark_deleted(tx: Connection, id: str, at: float) -> None:
@@ -289,6 +321,7 @@ def mark_deleted(tx: Connection, id: str, at: float) -> None:
 
 def delete_all(tx: Connection) -> int:
     """Forgets every job; only a reset does this."""
+    messages.delete_all(tx)
     return tx.execute("DELETE FROM jobs")
 
 
@@ -296,6 +329,17 @@ def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
     """Those of the ids that name a job which waits or is being rendered."""
     sql = "SELECT 1 FROM jobs WHERE id = :id AND status IN ('queued', 'in_progress') AND deleted_at IS NULL"
     return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
+
+
+def ended_with(tx: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Those of the ids that name a job which has ended, and its clip's file; empty where it has none, or was
+    deleted."""
+    sql = (
+        "SELECT CASE WHEN deleted_at IS NULL THEN file END AS file FROM jobs "
+        "WHERE id = :id AND status IN ('completed', 'failed')"
+    )
+    found = ((id, tx.fetch_one(sql, {"id": id})) for id in ids)
+    return {id: row["file"] or "" for id, row in found if row is not None}
 
 
 def _request(text: str) -> RenderRequest:

@@ -1,9 +1,10 @@
 """The tables, as SQLite knows them; `dialect.tables` says the same to PostgreSQL.
 
-`jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
+`jobs.seq` is the order of arrival and so the order of service within a priority. `jobs.message` is the number of the
+engine's message about a job, where an engine delivers. Times are Unix seconds.
 """
 
-VERSION = 3
+VERSION = 4
 
 SQLITE = """
 CREATE TABLE credit_accounts (
@@ -96,7 +97,8 @@ CREATE TABLE jobs (
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
     share_id      TEXT,
     account       TEXT,
-    credits       INTEGER CHECK (credits >= 0)
+    credits       INTEGER CHECK (credits >= 0),
+    message       INTEGER
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';

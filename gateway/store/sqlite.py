@@ -36,6 +36,8 @@ MOST_AT_ONCE = 256  # writes in one commit
 class _SQLiteConnection:
     """A `Connection` over sqlite3's."""
 
+    delivered = False
+
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
         self.sight: Sight | None = None
@@ -133,6 +135,8 @@ class _Unit:
 class SQLiteStore:
     """A `Store` in one file. Any number of processes may have it open."""
 
+    delivered = False
+
     def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, keeper: sqlite3.Connection) -> None:
         self._reader = _SQLiteConnection(reader)
         self._writer = _SQLiteConnection(writer)
@@ -205,6 +209,9 @@ class SQLiteStore:
             loop.call_soon(self._gather, loop, 0)
         else:
             self._busy = False
+
+    def listen(self, channels: Sequence[str]) -> None:
+        return None
 
     async def close(self) -> None:
         self._thread.shutdown(wait=True)
