@@ -41,6 +41,7 @@ chaos: $(DEV) ## End processes at random under load, and prove that nothing is l
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) pyproject.toml --upgrade --group pyproject.toml:dev -o requirements-dev.txt
 	$(COMPILE) pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) --group pyproject.toml:postgres -c requirements-dev.txt -o requirements-postgres.txt
 	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
 
 clean: ## Remove the virtual environment and what runs have left.

@@ -17,6 +17,7 @@ from gateway.control import clients as control_clients
 from gateway.control import credits as control_credits
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
+from gateway.control import metrics as control_metrics
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
@@ -39,6 +40,7 @@ from gateway.inputs import Inputs
 from gateway.jobs.leftovers import Leftovers
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
+from gateway.metrics import Metrics, Own
 from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
@@ -103,6 +105,7 @@ ROUTERS = (
     oauth.router,
     disclosures.router,
     minting.router,
+    control_metrics.public,
     control_state.public,
     control_state.router,
     control_tokens.router,
@@ -140,6 +143,20 @@ def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers,
     return Transfers(store, clock, watch, replica), streams
 
 
+def _metrics(
+    settings: Settings, store: Store, clock: Clock, limits: RequestLimits, streams: Streams, sight: Sight
+) -> Metrics:
+    own = Own(streams.count, lambda: not sight.mode.right)
+    return Metrics(
+        store,
+        clock,
+        replica=settings.replica,
+        tiers=frozenset(limits.tiers),
+        own=own,
+        reuse_seconds=settings.estimate_seconds,
+    )
+
+
 def _wrap(app: Layered, ctx: Context) -> None:
     settings = ctx.settings
     larger = {
@@ -150,7 +167,7 @@ def _wrap(app: Layered, ctx: Context) -> None:
     app.add_middleware(Downloads, faults=ctx.faults)
     app.surround(HotCalls, calls=videos.HOT)
     app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.surround(RequestId, replica=settings.replica, sight=ctx.sight)
+    app.surround(RequestId, replica=settings.replica, sight=ctx.sight, counts=ctx.metrics.counts)
 
 
 @asynccontextmanager
@@ -213,6 +230,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         sight,
         signer,
         Ramps(store, clock, settings.queue_limit),
+        _metrics(settings, store, clock, limits, streams, sight),
     )
     deliverers = _deliverers(context)
     if settings.profiles_dir:

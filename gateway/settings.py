@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     disclosure_labels: bool = Field(
         True, description="Whether a reporter is told which tokens were ours; otherwise the answer is 204."
     )
+    metrics: Literal["open", "admin", "off"] = Field(
+        "open", description="Who may read `/metrics`, which holds no secrets: open, admin or off."
+    )
     log_level: str = Field("warning", description="debug, info, warning or error.")
 
     @field_validator("log_level")

@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.clients",
         "gateway.jobs",
         "gateway.inputs",
+        "gateway.metrics",
         "gateway.revocations",
         "gateway.exercise",
         "gateway.traces",

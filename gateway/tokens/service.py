@@ -110,7 +110,8 @@ def add(
 def hash_of(key: bytes, bearer: str | None) -> bytes:
     """By what the bearer's row is found; raises InvalidCredentials for none, or one that cannot be a token."""
     if not bearer:
-        raise InvalidCredentials("You did not provide an API key. Send it as `Authorization: Bearer …`.", given=False)
+        text = "You did not provide an API key. Send it as `Authorization: Bearer …`."
+        raise InvalidCredentials(text, given=False, reason="missing")
     if not secrets_format.well_formed(bearer):
         raise InvalidCredentials(REFUSAL, reason="malformed")
     return secrets_format.keyed_hash(key, bearer)

@@ -14,6 +14,7 @@ from gateway.faults.sight import Sight
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
+from gateway.metrics import Metrics
 from gateway.notices import Intake
 from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
@@ -48,6 +49,7 @@ class Context:
     sight: Sight
     signer: Signer
     ramps: Ramps
+    metrics: Metrics
 
 
 def context_of(request: Request) -> Context:
