@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from drills.oracle import RevokeCall, Verdict
+from drills.oracle import RevokeCall, Verdict, VerdictWord
 from drills.runbook import CUTS
 
 Outcome = Literal["ok", "failed", "unknown", "timeout", "interrupted"]
@@ -49,7 +49,8 @@ class StepRun(_Part):
 
 
 class RunbookRecord(_Part):
-    """A runbook as it was run. `ended_as` is None where the drill ended before it. `findings` are lint's."""
+    """A runbook as it was run. `ended_as` is None where the drill ended before it. `findings` are lint's, `planned` all
+    of the file's steps."""
 
     name: str
     file: str
@@ -61,6 +62,7 @@ class RunbookRecord(_Part):
     ended_as: Literal["done", "failed"] | None = None
     why: str = ""
     steps: list[StepRun] = []
+    planned: list[str] = []
 
     @property
     def belief(self) -> Belief:
@@ -109,7 +111,8 @@ def with_belief(verdict: Verdict, record: RunbookRecord) -> Verdict:
         believes = record.ended_as == "done" and record.belief != "not contained"
         words = f"the runbook believes that it is done ({own}), but {seen}" if believes else f"{own}; {seen}"
     else:
-        words = f"{own}; clients saw it {verdict.verdict}"
+        seen = "clients saw the same" if verdict.verdict == "contained" else "what clients saw is inconclusive"
+        words = f"{own}; {seen}" if record.belief == "contained" else f"{own}; clients: {verdict.verdict}"
     return verdict.model_copy(update={"reasons": [words, *verdict.reasons]})
 
 
@@ -119,9 +122,25 @@ def _own_words(record: RunbookRecord) -> str:
         return "the runbook did not come to its end"
     looks = [step for step in record.steps if RunbookRecord._looks(step)]
     said = {
-        "contained": f"its {looks[-1].step} found everything refused" if looks else "",
+        "contained": f"its {looks[-1].step} found all that it asked refused" if looks else "",
         "not contained": f"its {looks[-1].step} found {looks[-1].got}" if looks else "",
         "not verified": "it never looked",
         "nothing was cut": "it cut nothing",
     }[record.belief]
     return said if record.ended_as == "done" else f"the runbook ended as failed ({record.why}); {said}"
+
+
+def outcomes(record: RunbookRecord, verdict: VerdictWord) -> list[tuple[str, str, str]]:
+    """For a build server: name, state and words of each step, and of whether the runbook knows what is true.
+
+    States: passed, failure (not as expected), error (interrupted, or nothing known), skipped (never reached).
+    """
+    rows = []
+    for number, step in enumerate(record.steps, 1):
+        state = {"ok": "passed", "interrupted": "error"}.get(step.outcome, "failure")
+        rows.append((f"{number}-{step.step}", state, f"expected {step.expected}; got {step.got}"))
+    done = {step.step for step in record.steps}
+    rows += [(name, "skipped", "not reached") for name in record.planned if name not in done]
+    believes = record.belief == "contained" and record.ended_as == "done"
+    state = "error" if verdict == "inconclusive" else ("passed" if believes == (verdict == "contained") else "failure")
+    return [*rows, ("belief", state, f"believes: {record.belief}; clients saw: {verdict.replace('_', ' ')}")]

@@ -117,6 +117,7 @@ class RunbookRun:
             description=runbook.description,
             owner=runbook.owner,
             findings=self.findings,
+            planned=list(runbook.steps),
             started=self._started,
             ended=self._ended,
             ended_as=self._end,
