@@ -47,7 +47,7 @@ def _faults(error: ValidationError, model: type[BaseModel], data: Any, name: str
 
 def _fault(detail: ErrorDetails, model: type[BaseModel], data: Any, name: str, line_of: LineOf) -> str:
     """file:line: key: what is wrong; what is allowed."""
-    path = _place(detail["loc"], data)
+    path = _place(detail, data)
     where = f"{name}:{line_of(path)}: {dotted(path) or 'the file'}"
     if detail["type"] == "extra_forbidden":
         allowed = _allowed_keys(model, path[:-1], data)
@@ -85,17 +85,17 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _place(loc: Place, data: Any) -> Place:
+def _place(detail: ErrorDetails, data: Any) -> Place:
     """Where in the document a fault lies: without the words that tell the members of a union apart."""
     place: list[str | int] = []
-    for part in loc:
+    for part in detail["loc"]:
         inner = _inside(data, part)
         if inner is not None:
             data = inner
-        elif part == "[key]" or part != loc[-1] or not isinstance(data, Mapping):
+        elif not isinstance(data, Mapping) or part not in data:
             continue
         place.append(part)
-    return tuple(place)
+    return (*place, detail["loc"][-1]) if detail["type"] == "missing" else tuple(place)
 
 
 def _inside(data: Any, part: str | int) -> Any:

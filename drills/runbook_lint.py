@@ -112,7 +112,7 @@ def _apart(loaded: RunbookFile) -> Iterator[Finding]:
             continue
         taken: dict[str, str] = {}
         for branch in step.branches:
-            own = reached(steps, [branch], lambda each, join=step.on_success: each == join)  # type: ignore[misc]
+            own = reached(steps, [branch], lambda each, ends=(step.on_success, name): each in ends)  # type: ignore[misc]
             shared = sorted((own & taken.keys()) - {step.on_success, *ENDS})
             if step.on_success not in own or (step.on_success != "done" and "done" in own) or name in own:
                 words = f"branch {branch} of {name} does not always arrive at {step.on_success}; lead it there"

@@ -15,6 +15,7 @@ MOST_BYTES = 65_536
 GRACE_SECONDS = 2.0
 # A child that the program left behind may hold its output open.
 DRAIN_SECONDS = 0.5
+LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ async def run_process(argv: Sequence[str], env: Mapping[str, str], cwd: Path, wi
     timed_out = False
     try:
         async with asyncio.timeout(within):
-            await process.wait()
+            await _exit(process)
     except TimeoutError:
         timed_out = True
     finally:
@@ -75,10 +76,16 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
         _signal(process, signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                await process.wait()
+                await _exit(process)
     # The group outlives its leader as long as one of it lives; where none does, there is nobody to signal.
     _signal(process, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
-    await process.wait()
+    await _exit(process)
+
+
+async def _exit(process: asyncio.subprocess.Process) -> None:
+    """Wait for its end alone: `wait` also waits for whoever holds its output open."""
+    while process.returncode is None:  # noqa: ASYNC110 - there is no event for that
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def _signal(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
