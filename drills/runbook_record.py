@@ -75,6 +75,11 @@ class RunbookRecord(_Part):
         return "not verified" if cuts else "nothing was cut"
 
     @property
+    def believes_done(self) -> bool:
+        """Whether it ends as done, and knows nothing against that."""
+        return self.ended_as == "done" and self.belief != "not contained"
+
+    @property
     def person_seconds(self) -> float:
         """How long people took, in manual steps and decisions."""
         return round(sum(step.took for step in self.steps if step.type in ("manual", "decision")), 6)
@@ -108,8 +113,8 @@ def with_belief(verdict: Verdict, record: RunbookRecord) -> Verdict:
     if verdict.verdict == "not_contained":
         price_only = all(offence.rule == "bystander_refused" for offence in verdict.offences)
         seen = "clients outside the leak are refused" if price_only else "clients still get in"
-        believes = record.ended_as == "done" and record.belief != "not contained"
-        words = f"the runbook believes that it is done ({own}), but {seen}" if believes else f"{own}; {seen}"
+        words = f"the runbook believes that it is done ({own}), but {seen}"
+        words = words if record.believes_done else f"{own}; {seen}"
     else:
         seen = "clients saw the same" if verdict.verdict == "contained" else "what clients saw is inconclusive"
         words = f"{own}; {seen}" if record.belief == "contained" else f"{own}; clients: {verdict.verdict}"
@@ -141,6 +146,6 @@ def outcomes(record: RunbookRecord, verdict: VerdictWord) -> list[tuple[str, str
         rows.append((f"{number}-{step.step}", state, f"expected {step.expected}; got {step.got}"))
     done = {step.step for step in record.steps}
     rows += [(name, "skipped", "not reached") for name in record.planned if name not in done]
-    believes = record.belief == "contained" and record.ended_as == "done"
-    state = "error" if verdict == "inconclusive" else ("passed" if believes == (verdict == "contained") else "failure")
+    agrees = record.believes_done == (verdict == "contained")
+    state = "error" if verdict == "inconclusive" else ("passed" if agrees else "failure")
     return [*rows, ("belief", state, f"believes: {record.belief}; clients saw: {verdict.replace('_', ' ')}")]

@@ -122,7 +122,7 @@ class RunbookRun:
             ended=self._ended,
             ended_as=self._end,
             why=self._why,
-            steps=sorted(self.done, key=lambda step: (step.started, step.end)),
+            steps=sorted(self.done, key=lambda step: (step.started, step.type != "parallel", step.end)),
         )
 
     async def _walk(self, name: str, *, until: str | None, branch: str | None) -> str:
