@@ -24,6 +24,8 @@ from drills.population import Cohort
 from drills.probes import ProbeKit, finish_one
 from drills.progress import DrillEvent, EventKind
 from drills.replies import Status
+from drills.response import Response
+from drills.revoking import as_listed
 from drills.scenario import MselLine, Scenario
 from drills.traffic import Crowd, plan_arrivals
 
@@ -42,6 +44,7 @@ class Exercise:
     on_event: Callable[[DrillEvent], None] | None = None
     on_leak: Callable[[list[str]], None] | None = None
     tells: bool = False
+    response: Response | None = None
 
     phase: str = "normal"
     leaked: list[Bearer] = field(default_factory=list)
@@ -118,6 +121,7 @@ class Exercise:
         onlookers = Onlookers(self.fleet.members, self.bystanders)
         self._cut = Cut(
             self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
+            self.response,
             issue=self._issue, did=self._did, tell=self._tell, fire=self._fire,
         )  # fmt: skip
         arrivals = plan_arrivals(
@@ -230,7 +234,7 @@ class Exercise:
 
     async def _read_jobs(self) -> None:
         """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
-        if self.revoke is None or self.revoke.id is None:
+        if self.revoke is None or (self.revoke.id is None and self.response is None):
             return
         try:
             events = await self.client.events(self._first_seq)
@@ -238,6 +242,12 @@ class Exercise:
             self._did("read_events", False, str(error))
             return
         self.chain = check_chain(events)
+        if self.response is not None and self._cut is not None:
+            stop_within = self.scenario.inflight.stop_within_seconds
+            self._cut.revoke, self.jobs = as_listed(self.revoke, events, self.doomed, stop_within)
+            return
+        if self.revoke.id is None:
+            return
         watched = self.doomed | set(self.revoke.accessors)
         self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 

@@ -17,6 +17,7 @@ from drills.evidence import JobTrace
 from drills.facts import FactBook
 from drills.history import Exchange
 from drills.oracle import RevokeCall, Verdict
+from drills.runbook_record import RunbookRecord
 from drills.scenario import Scenario
 from drills.topology import ReplicaSeen
 
@@ -125,6 +126,7 @@ class Journal(_Part):
     actions: list[Action]
     preview: Preview | None
     revoke: RevokeCall | None
+    runbook: RunbookRecord | None = None
     jobs: list[JobTrace] | None
     chain: Chain | None = None
     samples: list[Sample]

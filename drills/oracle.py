@@ -149,19 +149,22 @@ def _late(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
 
 
 def _resurrected(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
-    """I2, for what rule 1 does not see: refused, then accepted, all before the acknowledgement."""
-    refused_at: dict[str, float] = {}
+    """I2, for what rule 1 does not see: refused, then accepted at the same place, all before the acknowledgement."""
+    refused_at: dict[tuple[str | None, str, str | None], float] = {}
     for each in sorted(own, key=lambda each: each.end):
-        if each.outcome == "refused" and each.end >= revoke.start and each.accessor is not None:
-            refused_at.setdefault(each.accessor, each.end)
+        if each.outcome == "refused" and each.end >= revoke.start:
+            refused_at.setdefault(_place(each), each.end)
     flaps = [
         each
         for each in own
-        if each.outcome == "accepted"
-        and each.accessor in refused_at
-        and refused_at[each.accessor] <= each.start < revoke.end
+        if each.outcome == "accepted" and refused_at.get(_place(each), revoke.end) <= each.start < revoke.end
     ]
     return [_offence("resurrection", each, revoke) for each in sorted(flaps, key=lambda each: (each.start, each.n))]
+
+
+def _place(each: Exchange) -> tuple[str | None, str, str | None]:
+    """Where a token was used. A token that was quarantined first is refused at one surface and accepted at another."""
+    return each.accessor, each.surface, each.replica
 
 
 def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revoke: RevokeCall) -> Offence:

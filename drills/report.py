@@ -20,6 +20,7 @@ from drills.matrix import lag_of, matrix_of, places_of
 from drills.metrics import measure
 from drills.oracle import SurfaceResult
 from drills.readings import ObjectiveReading, in_order, objective_readings, surface_rows, timeline
+from drills.runbook_record import outcomes
 
 # More offending requests than this are left to the journal, which has all of them.
 MOST_OFFENCES = 200
@@ -115,6 +116,9 @@ def _cases(journal: Journal) -> list[Case]:
         check = done.get(planned.id)
         state = "skipped" if check is None else ("passed" if check.ok else "error")
         cases.append(Case("steady_state", planned.id, state, check.detail if check else "not run"))
+    if journal.runbook:
+        rows = outcomes(journal.runbook, journal.verdict.verdict)
+        cases += [Case("runbook", name, state, words) for name, state, words in rows]
     states = {"dead": "passed", "alive": "failure", "unknown": "error"}
     for place, result in places_of(journal.scenario.containment.surfaces, journal.verdict.surfaces):
         state = states[result.after] if result else "skipped"

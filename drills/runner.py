@@ -24,11 +24,16 @@ from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
 from drills.report import render_all
+from drills.response import Ask, Response
+from drills.runbook_file import RunbookFile
+from drills.runbook_record import with_belief
 from drills.scenario import Scenario
 from drills.topology import ReplicaSeen
 from drills.traffic import CrowdCounts
 
 REQUEST_SECONDS = 20.0
+# A second, that a runbook's probes and onlookers may send beyond the scenario's limit.
+RUNBOOK_REQUESTS = 30
 EXIT_CODES: tuple[tuple[VerdictWord, int], ...] = (("contained", 0), ("not_contained", 1), ("inconclusive", 3))
 
 
@@ -63,6 +68,7 @@ async def run_drill(
     transport: httpx.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     tells: bool = False,
+    runbook: tuple[RunbookFile, Ask] | None = None,
 ) -> DrillResult:
     """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
 
@@ -75,12 +81,16 @@ async def run_drill(
         transport: another way to reach the target, for tests.
         wall: Unix seconds, for the journal's heading only.
         tells: whether the replicas are told what `scenario.topology` says; it is taken back at the end.
+        runbook: revokes in the scenario's place, with how people are asked. Its own time and requests come on top of
+            the scenario's limits.
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
     """
-    history = History(asyncio.get_running_loop().time, scenario.limits.max_requests)
+    response = Response(*runbook, target.rstrip("/"), admin_token, out, transport) if runbook else None
+    more = int(runbook[0].runbook.longest_seconds() * RUNBOOK_REQUESTS) if runbook else 0
+    history = History(asyncio.get_running_loop().time, scenario.limits.max_requests + more)
 
     def connect(url: str, replica: str | None = None) -> GatewayClient:
         return GatewayClient(url, admin_token, history, timeout=REQUEST_SECONDS, transport=transport, replica=replica)
@@ -90,7 +100,7 @@ async def run_drill(
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
     planned = scenario.seed if seed is None else seed
-    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells)
+    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells, response)
     try:
         await client.ready()
         seen = await client.check_admin()
@@ -110,6 +120,7 @@ async def _within(seconds: float, run: Awaitable[None]) -> None:
 async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
     """Run to the end, to `stop`, or to an error; then put back."""
     limit = exercise.scenario.clock.minutes * 60 / exercise.clock.speed + exercise.scenario.limits.overtime_seconds
+    limit += exercise.response.loaded.runbook.longest_seconds() if exercise.response else 0
     work = asyncio.ensure_future(_within(limit, exercise.run()))
     waiter = asyncio.ensure_future(stop.wait() if stop else asyncio.Event().wait())
     status: DrillStatus = "completed"
@@ -173,6 +184,7 @@ def _journal(
         actions=exercise.actions,
         preview=exercise.preview,
         revoke=exercise.revoke,
+        runbook=exercise.response.record if exercise.response else None,
         jobs=exercise.jobs,
         chain=exercise.chain,
         samples=exercise.samples,
@@ -199,6 +211,8 @@ def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) 
         replicas=_memories(exercise),
         chain=exercise.chain,
     )
+    record = exercise.response.record if exercise.response else None
+    verdict = with_belief(verdict, record) if record else verdict
     if status == "completed" or verdict.verdict == "not_contained":
         return verdict
     reason = f"the drill failed: {error}" if error else "the drill was interrupted"

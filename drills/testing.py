@@ -279,7 +279,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         effect, id = self._effect(held), f"rev_{len(self.revoked) + 1}"
         self.revoked |= {each[0] for each in held}
         self.revoked_at = self._now()
-        self._event("revocation.applied", None, None, id=id)
+        self._event("revocation.applied", None, None, id=id, accessors=[each[0] for each in held], jobs=effect["jobs"])
         for job in self.jobs.values():
             if job.accessor in self.revoked and job.status in ("queued", "in_progress"):
                 if "job_goes_on" in self.faults:

@@ -28,6 +28,7 @@ COMMANDS = {
     "replicas": ("gateway.commands.replicas", "Show the gateways; tell one to learn late, or to err on purpose."),
     "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
+    "runbook": ("gateway.commands.runbook", "Try a runbook of your own on a leak: list, copy, lint, run."),
     "disclose": ("gateway.commands.disclose", "Report tokens as leaked, signed like a scanner."),
     "sink": ("gateway.commands.sink", "Receive security events for a drill, and verify each."),
     "audit": ("gateway.commands.audit", "Check that the event list is what was written; anchor it."),

@@ -14,9 +14,12 @@ from typing import NoReturn, TypeVar
 
 import click
 import httpx
+from rich.console import Console
 
 from drills.errors import DrillError
 from drills.report import render_all
+from drills.response import Ask
+from drills.runbook_file import RunbookFile
 from drills.runner import DrillResult, run_drill
 from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
@@ -71,10 +74,10 @@ def run(
         raise click.UsageError("--replicas is for the drill's own gateways; a target has those that it has")
     if defect_on is not None and not defects:
         raise click.UsageError("--defect-on goes with --defect")
-    loaded = _or_leave(lambda: load_scenario(scenario))
+    loaded = or_leave(lambda: load_scenario(scenario))
     if target is not None and (consistency or defects):
-        replicas = _count_replicas(target)
-    loaded = _with_topology(loaded, replicas, consistency, defects, defect_on)
+        replicas = count_replicas(target)
+    loaded = with_topology(loaded, replicas, consistency, defects, defect_on)
     folder = out or report_folder(settings, loaded)
     if target is not None:
         token = admin_token or read_admin_token(settings)
@@ -94,7 +97,7 @@ def run(
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for the reports [the journal's].")
 def report(journal: Path, out: Path | None) -> None:
     """Write the reports of JOURNAL again."""
-    for path in _or_leave(lambda: render_all(journal, out or journal.parent)).values():
+    for path in or_leave(lambda: render_all(journal, out or journal.parent)).values():
         click.echo(path)
 
 
@@ -102,14 +105,14 @@ def report(journal: Path, out: Path | None) -> None:
 @click.argument("file")
 def lint(file: str) -> None:
     """Check a scenario FILE without running it."""
-    loaded = _or_leave(lambda: load_scenario(file))
+    loaded = or_leave(lambda: load_scenario(file))
     click.echo(f"{file}: fine: {loaded.scenario.title}, {len(loaded.msel)} MSEL lines")
 
 
 @drill.command("list")
 def list_names() -> None:
     """List the scenarios that leakdrill brings."""
-    for one in _or_leave(list_scenarios):
+    for one in or_leave(list_scenarios):
         click.echo(f"{one.name:<28}{one.title}")
 
 
@@ -125,8 +128,12 @@ def play(
     on_leak: Callable[[list[str]], None] | None = None,
     tend: Callable[[], None] | None = None,
     tells: bool = False,
+    runbook: tuple[RunbookFile, Ask] | None = None,
 ) -> DrillResult:
-    """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal."""
+    """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal.
+
+    A runbook may ask a person, so its progress is told in plain lines.
+    """
 
     async def session(screen: DrillScreen) -> DrillResult:
         stop = asyncio.Event()
@@ -146,6 +153,7 @@ def play(
                 on_leak=on_leak,
                 stop=stop,
                 tells=tells,
+                runbook=runbook,
             )
         finally:
             if tending:
@@ -153,8 +161,9 @@ def play(
                 with suppress(asyncio.CancelledError, OperatorError):
                     await tending
 
-    with DrillScreen(scenario.scenario.title, addresses or {"gateway": url}) as screen:
-        return _or_leave(lambda: asyncio.run(session(screen)))
+    plain = Console(force_terminal=False) if runbook else None
+    with DrillScreen(scenario.scenario.title, addresses or {"gateway": url}, plain) as screen:
+        return or_leave(lambda: asyncio.run(session(screen)))
 
 
 @contextmanager
@@ -171,7 +180,7 @@ def own_gateway(workers: int, replicas: int = 1) -> Iterator[Supervisor]:
             yield supervisor
 
 
-def _count_replicas(url: str) -> int:
+def count_replicas(url: str) -> int:
     """How many gateways there are; 1 where none answers as it should, which the drill itself then says."""
     try:
         return len(httpx.get(f"{url.rstrip('/')}/status", timeout=5.0, trust_env=False).json()["replicas"]) or 1
@@ -179,11 +188,11 @@ def _count_replicas(url: str) -> int:
         return 1
 
 
-def _with_topology(
+def with_topology(
     scenario: Scenario, replicas: int | None, consistency: str | None, defects: tuple[str, ...], only: str | None
 ) -> Scenario:
     """The scenario with what the command line says of the gateways."""
-    topology = _or_leave(lambda: overridden(scenario.topology, replicas, consistency, defects, only))
+    topology = or_leave(lambda: overridden(scenario.topology, replicas, consistency, defects, only))
     return scenario.model_copy(update={"topology": topology})
 
 
@@ -210,7 +219,7 @@ async def _tend(tend: Callable[[], None]) -> None:
         tend()
 
 
-def _or_leave(action: Callable[[], T]) -> T:
+def or_leave(action: Callable[[], T]) -> T:
     """The action's result; a DrillError becomes one line and its exit code."""
     try:
         return action()
