@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from drills.alarms import judge_false_alarm, judge_notices
 from drills.clock import ReplayClock
 from drills.errors import DrillError
 from drills.exercise import Exercise
@@ -25,6 +27,8 @@ from drills.progress import DrillEvent
 from drills.replies import Status
 from drills.report import render_all
 from drills.scenario import Scenario
+from drills.signing import ReporterKey
+from drills.sunset import judge_sunset
 from drills.topology import ReplicaSeen
 from drills.traffic import CrowdCounts
 
@@ -63,6 +67,7 @@ async def run_drill(
     transport: httpx.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     tells: bool = False,
+    register: Callable[[dict[str, Any]], None] | None = None,
 ) -> DrillResult:
     """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
 
@@ -75,6 +80,8 @@ async def run_drill(
         transport: another way to reach the target, for tests.
         wall: Unix seconds, for the journal's heading only.
         tells: whether the replicas are told what `scenario.topology` says; it is taken back at the end.
+        register: called once with the public half of a key that notices are signed with, where the scenario has any,
+            so that the target takes them; without it such a drill fails.
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
@@ -90,7 +97,7 @@ async def run_drill(
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
     planned = scenario.seed if seed is None else seed
-    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells)
+    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells, _key(scenario, register))
     try:
         await client.ready()
         seen = await client.check_admin()
@@ -100,6 +107,15 @@ async def run_drill(
         await fleet.aclose()
     journal = _journal(exercise, exercise.seen or seen, status, error, started)
     return _write(journal, out, error)
+
+
+def _key(scenario: Scenario, register: Callable[[dict[str, Any]], None] | None) -> ReporterKey | None:
+    """A key of this drill's own, which the target knows from now on; None where no notice is sent."""
+    if register is None or not scenario.sends_notices:
+        return None
+    key = ReporterKey()
+    register(key.public())
+    return key
 
 
 async def _within(seconds: float, run: Awaitable[None]) -> None:
@@ -153,7 +169,7 @@ def _journal(
         status=status,
         error=str(error) if error else None,
         scenario=scenario,
-        facts=load_facts().select(scenario.fact_ids()),
+        facts=scenario.book(load_facts()),
         seed=exercise.seed,
         speed=exercise.clock.speed,
         target=exercise.client.target,
@@ -175,6 +191,10 @@ def _journal(
         revoke=exercise.revoke,
         jobs=exercise.jobs,
         chain=exercise.chain,
+        notices=exercise.notices,
+        restores=exercise.deeds.restores if exercise.deeds else [],
+        told=exercise.deeds.told if exercise.deeds else [],
+        sunset=exercise.sunset,
         samples=exercise.samples,
         visitors=Visitors(**asdict(counts)),
         exchanges=exercise.history.exchanges,
@@ -185,24 +205,40 @@ def _journal(
 
 def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) -> Verdict:
     """The oracle's verdict; a drill that did not end as planned contains nothing."""
-    verdict = judge(
-        exercise.history.exchanges,
-        exercise.revoke,
-        leaked=exercise.doomed,
-        surfaces=exercise.scenario.containment.surfaces,
-        jobs=exercise.jobs,
-        spared={
-            each.accessor
-            for each in exercise.bystanders
-            if not exercise.scenario.containment.selector.means(each.cohort, each.label)
-        },
-        replicas=_memories(exercise),
-        chain=exercise.chain,
-    )
+    verdict = _judged(exercise)
+    if verdict.verdict == "contained" and (lost := [check.id for check in exercise.checks if not check.ok]):
+        verdict = verdict.model_copy(
+            update={"verdict": "inconclusive", "reasons": [f"not as before: {', '.join(lost)}"]}
+        )
     if status == "completed" or verdict.verdict == "not_contained":
         return verdict
     reason = f"the drill failed: {error}" if error else "the drill was interrupted"
     return verdict.model_copy(update={"verdict": "inconclusive", "reasons": [reason, *verdict.reasons]})
+
+
+def _judged(exercise: Exercise) -> Verdict:
+    """By what this plot is about."""
+    scenario, exchanges, deeds = exercise.scenario, exercise.history.exchanges, exercise.deeds
+    plot = scenario.scenario.plot
+    if plot == "sunset":
+        return judge_sunset(exchanges, exercise.sunset)
+    if plot == "false_alarm":
+        return judge_false_alarm(exchanges, exercise.notices, exercise.chain)
+    if plot == "notice":
+        restores, told = (deeds.restores, deeds.told) if deeds else ([], [])
+        return judge_notices(exchanges, exercise.notices, restores, told, exercise.chain)
+    means = scenario.containment.means
+    return judge(
+        exchanges,
+        exercise.revoke,
+        leaked=exercise.doomed,
+        surfaces=scenario.containment.surfaces,
+        jobs=exercise.jobs,
+        spared={each.accessor for each in exercise.bystanders if not means(each.cohort, each.label)},
+        replicas=_memories(exercise),
+        chain=exercise.chain,
+        bound=scenario.containment.bound_seconds / exercise.clock.speed,
+    )
 
 
 def _replicas(exercise: Exercise, seen: Status) -> list[ReplicaSeen]:
