@@ -3,7 +3,7 @@
 `jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
 """
 
-VERSION = 3
+VERSION = 4
 
 SQLITE = """
 CREATE TABLE credit_accounts (
@@ -208,7 +208,8 @@ CREATE TABLE exercise (
     running      INTEGER,
     utc_offset   INTEGER,
     profile      TEXT,
-    mint_frozen  TEXT
+    mint_frozen  TEXT,
+    sunset       TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
 
