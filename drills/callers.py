@@ -1,6 +1,6 @@
 """Who asks a gateway, with which token, and what is kept of an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Answer:
     exchange: Exchange
     body: Mapping[str, Any]
     headers: Mapping[str, str]
+    items: Sequence[Any] = ()  # of an answer that is a list
 
     @property
     def accepted(self) -> bool:

@@ -127,11 +127,14 @@ def _marks(journal: Journal, length: float) -> list[Mark]:
     published = published_at(journal)
     if published is not None:
         places.append((replay_minute(journal, published) or 0.0, "page published"))
-    for line in journal.scenario.lines():
+    for minute, line in journal.scenario.timed():
         if line.time_status == "claimed":
-            places.append((journal.scenario.minute(line), f"{line.id}: claimed end"))
-    end = journal.scenario.line_of("access_ended")
-    places.append((journal.scenario.minute(end), f"{end.id}: scripted end ({end.time_status})"))
+            places.append((minute, f"{line.id}: claimed end"))
+        if line.inject == "access_ended":
+            places.append((minute, f"{line.id}: scripted end ({line.time_status})"))
+    if journal.scenario.sunset is not None:
+        places.append((journal.scenario.sunset.announced_at, "end of the API announced"))
+        places.append((journal.scenario.sunset.ends_at, "end of the API"))
     ack = acknowledged(journal)
     if ack is not None:
         places.append((replay_minute(journal, ack) or 0.0, "revocation acknowledged"))

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from drills.attached import Attached
 from drills.callers import Answer, Bearer
 from drills.clock import ReplayClock
+from drills.containment import Selector
 from drills.errors import DrillError
 from drills.fleet import Fleet
 from drills.history import History
 from drills.journal import Check, Preview
 from drills.looking import Looker
+from drills.msel import Notice
+from drills.notices import Reporter
 from drills.onlookers import Onlookers
 from drills.oracle import RevokeCall
 from drills.population import Cohort
 from drills.probes import ProbeKit
 from drills.progress import EventKind
 from drills.response import Response
-from drills.revoking import read_revoke
+from drills.revoking import read_notice, read_revoke
 from drills.scenario import MselLine, Scenario
 
 WARM_UP_SECONDS = 4.0
@@ -53,11 +56,13 @@ class Cut:
     did: Callable[[str, bool, str], None]
     tell: Callable[[EventKind, str], None]
     fire: Callable[[MselLine], None]
+    reporter: Reporter
 
     checks: list[Check] = field(default_factory=list)
     preview: Preview | None = None
     revoke: RevokeCall | None = None
     fresh: Bearer | None = None
+    _frozen: bool = False
 
     async def run(self, exposed: asyncio.Event) -> None:
         """Warm all surfaces up once the page is open, revoke at the scripted minute, watch what is still accepted."""
@@ -72,7 +77,7 @@ class Cut:
     async def _warm_up(self, attached: Attached) -> None:
         """Everything that was got with the leaked token, until the minute has come."""
         kit, line = self.kit, self.scenario.line_of("access_ended")
-        minute = self.scenario.minute(line)
+        minute = self.scenario.minute(line) or 0.0
         if (listens := await attached.subscribe(self.fleet.first)) is not None:
             self.did("webhook", listens, "a receiver listens" if listens else "the gateway does not call 127.0.0.1")
         made = await kit.make_clip(PROBE_CLIP_SECONDS)
@@ -112,7 +117,7 @@ class Cut:
         """
         added = 0
         while added < WITNESSES:
-            found = await self.fleet.first.preview(self.scenario.containment.selector)
+            found = await self.fleet.first.preview(self._meant())
             if found:
                 self.preview = Preview(tokens=found.tokens, queued=found.jobs.queued, running=found.jobs.running)
             if found and 0 < found.jobs.running < found.jobs.queued:
@@ -123,6 +128,12 @@ class Cut:
             added += 1
             await kit.add_witness()
             await self.clock.sleep(PREVIEW_SECONDS / 2)
+
+    def _meant(self) -> Selector:
+        """What the cut will touch. A notice names tokens, which no selector says: their cohort comes nearest."""
+        plan = self.scenario.containment
+        leaked = next(each for each in self.scenario.population.cohorts if each.leaked)
+        return Selector(cohort=leaked.cohort or leaked.id) if plan.by == "notice" else plan.selector
 
     async def _newest(self) -> Bearer | None:
         """A token that is issued in the second of the revocation, where the scenario asks for one."""
@@ -138,12 +149,20 @@ class Cut:
 
     async def _revoke(self) -> RevokeCall:
         plan = self.scenario.containment
+        if plan.by == "notice":
+            return await self._report()
+        if plan.freeze_mint:
+            await self.fleet.first.order("mint", "PUT", "/control/mint", json={"frozen": True})
+            self._frozen = True
+            self.did("freeze_mint", True, "no token is issued while the revocation is sent")
         answer = await self.fleet.first.revoke(
-            plan.selector.model_dump(exclude_defaults=True), plan.reason, plan.timeout_seconds
-        )
+            plan.selector.model_dump(exclude_defaults=True), plan.reason, plan.timeout_seconds,
+            self.scenario.inflight.transfer,
+        )  # fmt: skip
         call = read_revoke(answer)
         self.did("revoke", call.outcome == "acknowledged", f"{call.outcome}, status {call.status}")
         self.tell("revocation", f"Revocation {call.outcome}: {call.tokens} tokens")
+        await self.thaw()
         return call
 
     async def _respond(self, attached: Attached, response: Response) -> RevokeCall | None:
@@ -173,6 +192,23 @@ class Cut:
             self.did("runbook", record.ended_as == "done", f"{record.ended_as}, believes: {record.belief} {record.why}")
         return call
 
+    async def _report(self) -> RevokeCall:
+        """The notice is all that is sent; what comes of it is the gateway's policy."""
+        line = self.scenario.line_of("access_ended")
+        notice = Notice(about="leaked", found_at="https://example.invalid/commit/1", found_in="commit")
+        sent, answer = await self.reporter.post(line.id, notice, self.leaked)
+        call = read_notice(answer, sent)
+        self.did("notice", call.outcome == "acknowledged", f"{sent.named} named, {sent.outcome}, status {sent.status}")
+        self.tell("revocation", f"Notice {sent.outcome}: {sent.named} tokens")
+        return call
+
+    async def thaw(self) -> None:
+        """Tokens are issued again, where the cut has stopped that."""
+        if self._frozen:
+            await self.fleet.first.order("mint", "PUT", "/control/mint", json={"frozen": False})
+            self._frozen = False
+            self.did("thaw_mint", True, "tokens are issued again")
+
     async def _watch_after(self) -> None:
         """Go on looking with an uninvolved token issued after the cut: it must be accepted."""
         end = self.history.now() + self._after_watch_seconds()
@@ -193,7 +229,7 @@ class Cut:
 
     def _after_watch_seconds(self) -> float:
         """As the scenario says, but longer than the longest lag that a replica declares, within reason."""
-        lag = self.fleet.greatest_bound / self.clock.speed
+        lag = max(self.fleet.greatest_bound, self.scenario.containment.bound_seconds) / self.clock.speed
         return max(
             self.scenario.containment.after_watch_seconds, min(1.2 * lag + 1, LONGEST_WATCH_SECONDS) if lag else 0.0
         )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from drills.errors import ScenarioError
+from drills.errors import MisfitError, ScenarioError
 from drills.lines import LineOf, NotYamlError, Place, dotted, load
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -39,10 +39,18 @@ def parse(text: str, model: type[Model], name: str) -> Model:
 def _faults(error: ValidationError, model: type[BaseModel], data: Any, name: str, line_of: LineOf) -> str:
     """One line per fault, the first eight."""
     details = error.errors(include_url=False)
-    words = [_fault(detail, model, data, name, line_of) for detail in details[:MAX_FAULTS]]
-    if len(details) > MAX_FAULTS:
-        words.append(f"{name}: and {len(details) - MAX_FAULTS} more")
+    words = [line for detail in details for line in _faults_of(detail, model, data, name, line_of)]
+    if len(words) > MAX_FAULTS:
+        words = [*words[:MAX_FAULTS], f"{name}: and {len(words) - MAX_FAULTS} more"]
     return "\n".join(words)
+
+
+def _faults_of(detail: ErrorDetails, model: type[BaseModel], data: Any, name: str, line_of: LineOf) -> list[str]:
+    """A fault, or all that a misfit names."""
+    misfit = detail.get("ctx", {}).get("error")
+    if isinstance(misfit, MisfitError):
+        return [f"{name}:{line_of(place)}: {dotted(place) or 'the file'}: {text}" for place, text in misfit.problems]
+    return [_fault(detail, model, data, name, line_of)]
 
 
 def _fault(detail: ErrorDetails, model: type[BaseModel], data: Any, name: str, line_of: LineOf) -> str:

@@ -8,6 +8,8 @@ DrillError               the drill itself failed            exit code 4
 └── NotSteady            a check before the drill failed    exit code 3
 """
 
+from collections.abc import Sequence
+
 
 class DrillError(Exception):
     """The drill could not do its work. `exit_code` is what a command ends with."""
@@ -43,3 +45,11 @@ class NotSteady(DrillError):
     """The gateway did not work before the drill began, so nothing that follows would mean anything."""
 
     exit_code = 3
+
+
+class MisfitError(ValueError):
+    """Parts of a document that do not fit together, each with its place: keys and numbers of items."""
+
+    def __init__(self, problems: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(text for _, text in problems))
+        self.problems = list(problems)

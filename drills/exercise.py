@@ -4,32 +4,41 @@ Everything it learns is kept in plain attributes, so that a journal can be writt
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from drills.audit import Chain, check_chain
-from drills.callers import Bearer, Caller
+from drills.callers import Bearer
 from drills.clock import ReplayClock
+from drills.contingency import Condition, Seen
 from drills.cut import Cut
+from drills.deeds import Deeds
 from drills.errors import DrillError, NotSteady
 from drills.evidence import JobTrace, trace_jobs
 from drills.fleet import Fleet
 from drills.gateway import GatewayClient
 from drills.history import History
+from drills.holders import Holders
 from drills.journal import Action, Check, Played, Preview, Sample
+from drills.msel import When
+from drills.notices import NoticeCall, Reporter
 from drills.onlookers import Onlookers
 from drills.oracle import RevokeCall
 from drills.population import Cohort
-from drills.probes import ProbeKit, finish_one
+from drills.probes import ProbeKit
 from drills.progress import DrillEvent, EventKind
 from drills.replies import Status
 from drills.response import Response
-from drills.revoking import as_listed
+from drills.revoking import as_listed, by_notice
 from drills.scenario import MselLine, Scenario
+from drills.signing import ReporterKey
+from drills.steady import checked_after, checked_before
+from drills.sunset import Ending, SunsetSeen
 from drills.traffic import Crowd, plan_arrivals
 
 ROLLBACK_SECONDS = 10.0
+CONDITION_SECONDS = 0.1
 
 
 @dataclass
@@ -45,6 +54,7 @@ class Exercise:
     on_leak: Callable[[list[str]], None] | None = None
     tells: bool = False
     response: Response | None = None
+    key: ReporterKey | None = None
 
     phase: str = "normal"
     leaked: list[Bearer] = field(default_factory=list)
@@ -59,7 +69,12 @@ class Exercise:
     dirty: bool = False
     seen: Status | None = None
     crowd: Crowd | None = None
+    deeds: Deeds | None = None
+    sunset: SunsetSeen | None = None
     _cut: Cut | None = None
+    _ending: Ending | None = None
+    _holders: Holders | None = None
+    _fresh: Bearer | None = None
     _first_seq: int = 0
     _exposed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,7 +85,7 @@ class Exercise:
 
     @property
     def doomed(self) -> set[str]:
-        """Accessors that must be dead after the revocation: the leaked tokens, and what they minted."""
+        """Accessors that must be dead after the cut: the leaked tokens, and what they minted."""
         return {bearer.accessor for bearer in (*self.leaked, *self._minted)}
 
     @property
@@ -84,14 +99,19 @@ class Exercise:
         return self._cut.preview if self._cut else None
 
     @property
+    def notices(self) -> list[NoticeCall]:
+        """The notices that were sent, in order."""
+        return self.deeds.reporter.calls if self.deeds else []
+
+    @property
     def _minted(self) -> list[Bearer]:
-        return self._cut.kit.minted if self._cut else []
+        return [*(self._cut.kit.minted if self._cut else []), *(self.deeds.minted if self.deeds else [])]
 
     async def run(self) -> None:
         """The whole exercise. Raises NotSteady, or DrillError when a step cannot be done."""
         await self._prepare()
         await self._play()
-        await self._read_jobs()
+        await self._read_events()
 
     def played(self) -> list[Played]:
         """The inject log in the order of the plan."""
@@ -106,29 +126,47 @@ class Exercise:
         """Issue tokens and see that the gateway works for somebody who has nothing to do with the leak."""
         await self._set_up()
         self._tell("step", "Issuing tokens")
+        held: dict[str, list[Bearer]] = {}
         for cohort in self.scenario.population.cohorts:
-            held = self.leaked if cohort.leaked else self.bystanders
-            for n in range(1, cohort.issue + 1):
-                held.append(await self._issue(cohort, n))
+            own = [await self._issue(cohort, n) for n in range(1, cohort.issue + 1)]
+            held[cohort.id] = own
+            if not cohort.short_lived:
+                (self.leaked if cohort.leaked else self.bystanders).extend(own)
         self._did("issue", True, f"{len(self.leaked)} tokens to leak, {len(self.bystanders)} bystanders")
         issued = await self.client.events(0, "token.issued")
-        self._first_seq = max((event.seq for event in issued if event.accessor == self.leaked[0].accessor), default=0)
+        first = next(iter(held.values()))[0].accessor
+        self._first_seq = max((event.seq for event in issued if event.accessor == first), default=0)
         for check in self.scenario.steady_state:
             if check.when == "before":
-                await self._check_before(check.id, check.probe, check.within_seconds)
-        surfaces = self.scenario.containment.surfaces
-        kit = ProbeKit(self.fleet.members, self.leaked[-1], self.history, self.clock.sleep, surfaces)
-        onlookers = Onlookers(self.fleet.members, self.bystanders)
-        self._cut = Cut(
-            self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
-            self.response,
-            issue=self._issue, did=self._did, tell=self._tell, fire=self._fire,
-        )  # fmt: skip
-        arrivals = plan_arrivals(
-            self.scenario.population.traffic, len(self.leaked), self.scenario.clock.minutes, self.seed
-        )
-        at_once = self.scenario.population.traffic.at_once
-        self.crowd = Crowd(arrivals, self.leaked, self.fleet.members, self.clock, at_once)
+                self._tell("step", f"Checking the steady state: {check.id}")
+                found = await checked_before(check, self.client, self.bystanders, self.history, self.clock.sleep)
+                self.checks.append(found)
+                if not found.ok:
+                    raise NotSteady(f"steady state not met: {check.id}: {found.detail}")
+        reporter = Reporter(self.client, self.key, self.seed)
+        self.deeds = Deeds(self.scenario, self.fleet, self.history, held, reporter, self._did)
+        await self.deeds.set_up(self.clock.speed)
+        await self._prepare_plot(self.deeds, held)
+        traffic, bearers = self.scenario.population.traffic, self.leaked or self.bystanders
+        arrivals = plan_arrivals(traffic, len(bearers), self.scenario.clock.minutes, self.seed)
+        self.crowd = Crowd(arrivals, bearers, self.fleet.members, self.clock, traffic.at_once)
+
+    async def _prepare_plot(self, deeds: Deeds, held: dict[str, list[Bearer]]) -> None:
+        """Whoever has a part in this plot, and in no other."""
+        if self.scenario.scenario.plot == "leak":
+            surfaces = self.scenario.containment.surfaces
+            kit = ProbeKit(self.fleet.members, self.leaked[-1], self.history, self.clock.sleep, surfaces)
+            onlookers = Onlookers(self.fleet.members, self.bystanders)
+            self._cut = Cut(
+                self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
+                self.response,
+                issue=self._issue, did=self._did, tell=self._tell, fire=self._fire, reporter=deeds.reporter,
+            )  # fmt: skip
+        elif self.scenario.scenario.plot == "sunset":
+            self._ending = Ending(self.scenario, self.fleet.members, held, self.clock, self.seed)
+        else:
+            self._holders = Holders(self.fleet.members, self.bystanders, self.history, self.clock)
+            await self._holders.begin()
 
     async def _set_up(self) -> None:
         """Tell the replicas what the scenario says, where the drill may; then see what they are."""
@@ -151,27 +189,10 @@ class Exercise:
             mints=mints,
         )
 
-    async def _check_before(self, id: str, probe: str, within: float) -> None:
-        self._tell("step", f"Checking the steady state: {id}")
-        if probe == "ready":
-            await self.client.ready()
-            ok, detail = True, "/readyz says ready"
-        else:
-            caller = Caller("bystander", self.bystanders[0].principal, self.bystanders[0])
-            video = await finish_one(self.client, caller, within, self.history, self.clock.sleep)
-            ok = video is not None
-            detail = "a bystander's clip was made and fetched" if ok else f"no clip within {within:g} s"
-        self.checks.append(Check(id=id, ok=ok, at=self.history.now(), detail=detail))
-        if not ok:
-            raise NotSteady(f"steady state not met: {id}: {detail}")
-
     # during
 
     async def _play(self) -> None:
         """Run the MSEL, the visitors, the containment and the onlookers side by side until the replay ends."""
-        cut = self._cut
-        if cut is None:
-            raise DrillError("nothing is prepared")
         await self._set_phase("normal")
         start = self.scenario.clock.start.isoformat()
         await self.client.set_clock(start, self.clock.speed, running=True)
@@ -185,21 +206,43 @@ class Exercise:
                 endless.append(group.create_task(work))
 
             spawn(self._watch_queue())
-            spawn(self._watch_bystanders(cut.onlookers))
-            msel = group.create_task(self._run_msel(spawn))
-            containment = group.create_task(cut.run(self._exposed))
-            await asyncio.wait({msel, containment})
+            for line in self.scenario.msel:
+                if line.when is not None:
+                    spawn(self._run_contingent(line, line.when))
+            done = {group.create_task(self._run_msel(spawn)), group.create_task(self._run_plot(spawn))}
+            await asyncio.wait(done)
             await self.clock.until(self.scenario.clock.minutes)
             for task in endless:
                 task.cancel()
-        self.checks += cut.checks
+        if self._cut:
+            self.checks += self._cut.checks
+        elif self.scenario.scenario.plot != "sunset":
+            self._fresh = await self.client.issue("controller-001", "controllers")
+            self.checks += await checked_after(self.scenario, self.fleet.members, self._fresh, self.history)
+
+    async def _run_plot(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """What this plot is about, beside the MSEL."""
+        if self._cut and self.deeds:
+            spawn(self._keep_looking(self._cut.onlookers))
+            spawn(self.deeds.keep_using_minted(self.clock.sleep))
+            await self._cut.run(self._exposed)
+            return
+        if self._ending and self.replay_zero is not None:
+            await self._ending.announce(self.replay_zero)
+            self._did("sunset", True, "the end of the API is announced")
+            spawn(self._ending.run())
+        if self._holders:
+            spawn(self._holders.watch())
+            spawn(self._keep_looking(Onlookers(self.fleet.members, self.bystanders)))
+        if self.crowd:
+            spawn(self.crowd.run(spawn))
 
     async def _run_msel(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        """Fire every line at its minute; `access_ended` belongs to the containment."""
-        for line in self.scenario.lines():
+        """Fire every timed line at its minute; `access_ended` belongs to the containment."""
+        for minute, line in self.scenario.timed():
             if line.inject == "access_ended":
                 continue
-            await self.clock.until(self.scenario.minute(line))
+            await self.clock.until(minute)
             if line.inject == "leak_posted":
                 await self._set_phase("exposed")
             self._fire(line)
@@ -209,6 +252,27 @@ class Exercise:
                 self._exposed.set()
                 if self.crowd:
                     spawn(self.crowd.run(spawn))
+            elif self.deeds:
+                await self.deeds.do(line)
+
+    async def _keep_looking(self, onlookers: Onlookers) -> None:
+        """Let each bystander make a harmless request now and then, before and after."""
+        while True:
+            await onlookers.look()
+            await self.clock.sleep(max(1.5, self._replay_seconds() / 60))
+
+    async def _run_contingent(self, line: MselLine, when: When) -> None:
+        """Fire a line as soon as its condition holds; often it never does."""
+        condition = Condition(when)
+        while not condition.holds(self._seen_so_far()):
+            await self.clock.sleep(CONDITION_SECONDS)
+        self._fire(line)
+        if self.deeds:
+            await self.deeds.do(line)
+
+    def _seen_so_far(self) -> Seen:
+        exchanges, minute = self.history.exchanges, self.clock.minutes()
+        return Seen(self.history.now(), minute, exchanges, self.revoke, self.doomed, self.notices)
 
     async def _watch_queue(self) -> None:
         """Look at /status about once a second (less often in a long replay)."""
@@ -223,18 +287,14 @@ class Exercise:
                 self._tell("queue", f"{status.queue.waiting} waiting, {status.queue.running} running")
             await self.clock.sleep(every)
 
-    async def _watch_bystanders(self, onlookers: Onlookers) -> None:
-        """Let each bystander make a harmless request now and then, before and after."""
-        every = max(1.5, self._replay_seconds() / 60)
-        while True:
-            await onlookers.look()
-            await self.clock.sleep(every)
-
     # after
 
-    async def _read_jobs(self) -> None:
+    async def _read_events(self) -> None:
         """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
-        if self.revoke is None or (self.revoke.id is None and self.response is None):
+        if self._ending and self.replay_zero is not None:
+            self.sunset = self._ending.seen(self.replay_zero)
+        acknowledged = self.revoke is not None and self.revoke.outcome == "acknowledged"
+        if self._cut and self.response is None and not acknowledged:
             return
         try:
             events = await self.client.events(self._first_seq)
@@ -242,20 +302,26 @@ class Exercise:
             self._did("read_events", False, str(error))
             return
         self.chain = check_chain(events)
+        if self.revoke is None:
+            return
         if self.response is not None and self._cut is not None:
             stop_within = self.scenario.inflight.stop_within_seconds
             self._cut.revoke, self.jobs = as_listed(self.revoke, events, self.doomed, stop_within)
             return
-        if self.revoke.id is None:
-            return
-        watched = self.doomed | set(self.revoke.accessors)
-        self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
+        if self._cut:
+            self._cut.revoke = self.revoke if self.revoke.id else by_notice(self.revoke, events)
+        if self.revoke.id:
+            watched = self.doomed | set(self.revoke.accessors)
+            self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 
     async def put_back(self) -> None:
         """Roll back as the scenario says, each step whatever became of the others."""
         self.history.lift_limit()
         # First what lies, so that the rest is done by gateways that do as they say.
-        steps = [self._take_back]
+        steps: list[Callable[[], Awaitable[None]]] = [self._take_back]
+        steps += [self._ending.take_back] if self._ending else []
+        steps += [self.deeds.take_back] if self.deeds else []
+        steps += [self._cut.thaw] if self._cut else []
         steps += [self._revoke_issued] if "revoke_issued" in self.scenario.rollback else []
         steps += [self._stop_clock] if "stop_clock" in self.scenario.rollback else []
         for step in steps:
@@ -278,7 +344,7 @@ class Exercise:
     async def _revoke_issued(self) -> None:
         # A gateway that was told to lie may have answered that tokens are gone which are not.
         gone = set(self.revoke.accessors) if self.revoke and not self.fleet.lied else set()
-        fresh = [self._cut.fresh] if self._cut and self._cut.fresh else []
+        fresh = [each for each in (self._fresh, self._cut.fresh if self._cut else None) if each]
         held = (*self.leaked, *self._minted, *self.bystanders, *fresh)
         left = [bearer for bearer in held if bearer.accessor not in gone]
         answers = [

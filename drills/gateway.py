@@ -13,11 +13,11 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
+from drills.containment import Selector
 from drills.errors import DrillError, TargetDown, TargetRefused
 from drills.history import Exchange, History, outcome_of
 from drills.population import Clip
 from drills.replies import EventsPage, GatewayEvent, ReplicaReply, ReplicasReply, RevocationReply, Status
-from drills.scenario import Selector
 from drills.topology import Order
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -156,9 +156,17 @@ class GatewayClient:
         except ValidationError:
             return None
 
-    async def revoke(self, selector: Mapping[str, object], reason: str, timeout: float) -> Answer:  # noqa: ASYNC109
+    async def revoke(
+        self,
+        selector: Mapping[str, object],
+        reason: str,
+        timeout: float,  # noqa: ASYNC109
+        transfers: str = "cut",
+    ) -> Answer:
         """POST /control/revocations. The caller reads the outcome: a timeout means that nobody knows."""
         body: dict[str, object] = {"selector": dict(selector), "reason": reason}
+        if transfers != "cut":
+            body["in_flight"] = {"transfers": transfers}
         if selector.get("all"):
             body["confirm"] = "all"
         caller, path = self._control("revoke"), "/control/revocations"
@@ -174,6 +182,14 @@ class GatewayClient:
             if not page.has_more or not page.data:
                 return found
             after = page.data[-1].seq
+
+    async def ask(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
+        """A control call whatever becomes of it."""
+        return await self.send(self._control(who), "control", method, path, json=json)
+
+    async def order(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
+        """A control call that must succeed; raises as all of them do."""
+        return await self._demand(who, method, path, json=json)
 
     # below both
 
@@ -212,6 +228,7 @@ class GatewayClient:
         headers: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         job: str | None = None,
         bare: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own, per step of the exchange
@@ -223,6 +240,8 @@ class GatewayClient:
         # A part without a file name is a plain form field; this is how multipart goes without a file.
         parts = {name: (None, value) for name, value in form.items()} if form else None
         options: dict[str, Any] = {"headers": {**sent, **(headers or {})}, "json": json, "files": parts}
+        if content is not None:
+            options["content"] = content
         if timeout is not None:
             options["timeout"] = timeout
         start = self._history.now()
@@ -236,7 +255,7 @@ class GatewayClient:
         if job and exchange.job is None:
             exchange = exchange.model_copy(update={"job": job})
         self._history.add(exchange)
-        return Answer(exchange, body, response.headers if response is not None else {})
+        return Answer(exchange, body, response.headers if response is not None else {}, _json_list(response))
 
     def _exchange(
         self,
@@ -272,15 +291,26 @@ class GatewayClient:
         )
 
 
+def _json(response: httpx.Response | None) -> object:
+    """The answer's JSON; None for anything else."""
+    if response is None or "json" not in response.headers.get("content-type", ""):
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
 def _json_object(response: httpx.Response | None) -> dict[str, Any]:
     """The answer's JSON object; empty for anything else."""
-    if response is None or "json" not in response.headers.get("content-type", ""):
-        return {}
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
+    body = _json(response)
     return body if isinstance(body, dict) else {}
+
+
+def _json_list(response: httpx.Response | None) -> list[Any]:
+    """The answer's JSON array; empty for anything else."""
+    body = _json(response) if response is not None and response.content[:1] == b"[" else None
+    return body if isinstance(body, list) else []
 
 
 def _error_code(body: Mapping[str, Any]) -> str | None:

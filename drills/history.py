@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from drills.errors import DrillError
 
-Actor = Literal["visitor", "probe", "bystander", "fresh", "control"]
+Actor = Literal["visitor", "probe", "bystander", "fresh", "holder", "client", "control"]
 Outcome = Literal["accepted", "refused", "limited", "unclear", "fault"]
 
 

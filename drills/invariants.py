@@ -8,12 +8,18 @@ from pydantic import BaseModel, ConfigDict
 from drills.history import Exchange
 from drills.topology import DERIVED
 
-Rule = Literal["late_accept", "resurrection", "job_went_on", "bystander_refused"]
+Rule = Literal[
+    "late_accept", "resurrection", "job_went_on", "bystander_refused",
+    "notice_ignored", "notice_taken_twice", "notice_mislabelled", "told_twice", "restored_at_once",
+    "not_announced", "refused_too_soon", "brown_out_missed", "served_after_end",
+]  # fmt: skip
 
 
 class Offence(BaseModel):
     """Something accepted that should not have been, or a bystander refused. `seconds_after` counts from the
-    acknowledgement; `invariants` are those that it breaks; `replica` is where, None where there is only one."""
+    acknowledgement, or from what was announced or asked for; `invariants` are those that it breaks; `replica` is where,
+    None where there is only one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,15 +97,25 @@ WORDS = {
     "I2": "requests accepted after a refusal",
     "I4": "uses of what derives from the token accepted after the acknowledgement",
     "I5": "requests of bystanders refused",
+    "I8": "signs that a notice was not taken, or not once",
+    "I9": "tokens back before their batch was due",
+    "I10": "answers that do not fit the announced end of the API",
 }
+
+
+def _sign(offence: Offence) -> str:
+    """What of an offence stands in a reason: its surface, or how a rule that is not about one was broken."""
+    plain = offence.rule in ("late_accept", "resurrection", "job_went_on", "bystander_refused")
+    return offence.surface if plain else offence.rule.replace("_", " ")
 
 
 def symptoms(offences: Sequence[Offence]) -> list[str]:
     """One line per invariant that was broken: how many, which surfaces, on which replicas, and until when."""
     lines = []
-    for name in sorted({name for offence in offences for name in offence.invariants}):
+    for name in sorted({name for offence in offences for name in offence.invariants}, key=lambda one: int(one[1:])):
         mine = [offence for offence in offences if name in offence.invariants]
-        places = ", ".join(sorted({one.who if name == "I5" else one.surface for one in mine}))
+        by_who = name in ("I5", "I9")
+        places = ", ".join(sorted({one.who if by_who else _sign(one) for one in mine}))
         replicas = ", ".join(sorted({one.replica for one in mine if one.replica}))
         where = f"{places} on {replicas}" if replicas else places
         last = max(one.seconds_after for one in mine)

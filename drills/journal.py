@@ -12,13 +12,17 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from drills.audit import Chain
+from drills.deeds import RestoreCall
 from drills.errors import JournalError
 from drills.evidence import JobTrace
 from drills.facts import FactBook
 from drills.history import Exchange
+from drills.notices import NoticeCall
 from drills.oracle import RevokeCall, Verdict
 from drills.runbook_record import RunbookRecord
 from drills.scenario import Scenario
+from drills.sinks import Told
+from drills.sunset import SunsetSeen
 from drills.topology import ReplicaSeen
 
 __all__ = ["Journal", "JournalError", "load_journal", "save_journal"]
@@ -39,10 +43,11 @@ class Versions(_Part):
 
 
 class Played(_Part):
-    """A MSEL line as it was played. `fired` is None when the drill ended before it."""
+    """A MSEL line as it was played. `minute` is None for a contingent one; `fired` is None when the drill ended before
+    it, or its condition never held."""
 
     line: str
-    minute: float
+    minute: float | None
     fired: float | None
 
 
@@ -129,6 +134,10 @@ class Journal(_Part):
     runbook: RunbookRecord | None = None
     jobs: list[JobTrace] | None
     chain: Chain | None = None
+    notices: list[NoticeCall] = []
+    restores: list[RestoreCall] = []
+    told: list[Told] = []
+    sunset: SunsetSeen | None = None
     samples: list[Sample]
     visitors: Visitors
     exchanges: list[Exchange]

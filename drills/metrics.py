@@ -107,9 +107,9 @@ def acknowledged(journal: Journal) -> float | None:
 
 
 def published_at(journal: Journal) -> float | None:
-    """The second at which the page was opened."""
-    line = journal.scenario.line_of("leak_posted").id
-    return next((played.fired for played in journal.msel if played.line == line), None)
+    """The second at which the page was opened; None where it was not, and where nothing leaks."""
+    line = journal.scenario.first("leak_posted")
+    return next((played.fired for played in journal.msel if line and played.line == line.id), None)
 
 
 def replay_minute(journal: Journal, second: float) -> float | None:

@@ -102,6 +102,7 @@ def judge(
     spared: Set[str] = frozenset(),
     replicas: Mapping[str, float] | None = None,
     chain: Chain | None = None,
+    bound: float = 0.0,
 ) -> Verdict:
     """Judge a drill.
 
@@ -114,6 +115,7 @@ def judge(
         spared: accessors of bystanders that the selector does not mean.
         replicas: for each replica, for how many seconds it may remember a token; None where there is one gateway.
         chain: whether the gateway's event list holds together, None when that could not be checked.
+        bound: seconds after the acknowledgement for which an accepted use is forgiven.
     """
     if revoke is None:
         return Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
@@ -124,11 +126,11 @@ def judge(
     watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)
-    offences = [*_late(own, revoke), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
+    offences = [*_late(own, revoke, bound), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
     offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
     places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
-    results = [_surface(name, at, own, probes, revoke, jobs) for name, at in places]
+    results = [_surface(name, at, own, probes, revoke, jobs, bound) for name, at in places]
     if offences:
         return Verdict(verdict="not_contained", reasons=symptoms(offences), offences=offences, surfaces=results)
     reasons = [*_doubts(results, jobs), *_cold(probes, revoke, replicas or {}), *_aliveness(history, revoke, watched)]
@@ -138,13 +140,14 @@ def judge(
         return Verdict(verdict="inconclusive", reasons=reasons, surfaces=results)
     where = f" on {len(replicas)} replicas" if replicas else ""
     count = len(dict.fromkeys(surfaces))
-    reason = f"{count} surfaces accepted before and refused after{where}; nothing accepted after the acknowledgement"
+    end = f"{bound:.3f} s after the acknowledgement" if bound else "the acknowledgement"
+    reason = f"{count} surfaces accepted before and refused after{where}; nothing accepted after {end}"
     return Verdict(verdict="contained", reasons=[reason], surfaces=results)
 
 
-def _late(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
+def _late(own: Sequence[Exchange], revoke: RevokeCall, bound: float) -> list[Offence]:
     """I1: started at or after the acknowledgement, and accepted."""
-    late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end]
+    late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end + bound]
     return [_offence("late_accept", each, revoke) for each in sorted(late, key=lambda each: (each.start, each.n))]
 
 
@@ -203,6 +206,7 @@ def _surface(
     probes: Sequence[Exchange],
     revoke: RevokeCall,
     jobs: Sequence[JobTrace] | None,
+    bound: float,
 ) -> SurfaceResult:
     if name in JOB_SURFACES:
         return _job_surface(name, jobs)
@@ -217,9 +221,11 @@ def _surface(
         each.outcome == "accepted" and revoke.start - WARM_SECONDS <= each.start and each.end <= revoke.start
         for each in tried
     )
-    state: After = "alive" if late else "unknown"
+    too_late = any(seconds >= bound for seconds in late)
+    state: After = "alive" if too_late else "unknown"
     # A surface that stops answering, or answers beside the point, is not shown to be dead. Deliveries just cease.
-    if not late and not unanswered and (after or (name == "webhook" and warm)):
+    ceased = not late or max(refused, default=0.0) > max(late)
+    if not too_late and ceased and not unanswered and (after or (name == "webhook" and warm)):
         state = "dead"
     return SurfaceResult(
         surface=name,

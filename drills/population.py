@@ -1,6 +1,6 @@
 """Who holds tokens in a scenario, and who comes to the page."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,7 +18,9 @@ class Cohort(_Part):
     """Tokens issued together. `issue` is how many, `stands_for` how many holders they represent.
 
     `cohort` is what the gateway knows them by, where that differs from the id: leaked tokens and bystanders can share
-    one. `label` is put on each token; without `expires_in_seconds` they do not expire.
+    one. `label` is put on each token; without `expires_in_seconds` they do not expire, and those that do so within a
+    minute are left alone, as tokens that have ended. `heeds` is what makes a simulated client of a sunset stop calling:
+    the headers, a brown-out, the end, or nothing.
     """
 
     id: Identifier
@@ -27,9 +29,15 @@ class Cohort(_Part):
     leaked: bool
     cohort: Identifier | None = None
     label: Identifier | None = None
-    expires_in_seconds: float | None = Field(default=None, ge=60, le=365 * 86_400)
+    expires_in_seconds: float | None = Field(default=None, ge=1, le=365 * 86_400)
+    heeds: Literal["headers", "brown_outs", "end", "nothing"] | None = None
     stands_for: int | None = Field(default=None, ge=1)
     fact: Identifier | None = None
+
+    @property
+    def short_lived(self) -> bool:
+        """Whether its tokens have ended by the time that anything happens."""
+        return self.expires_in_seconds is not None and self.expires_in_seconds < 60
 
 
 class CurvePoint(_Part):

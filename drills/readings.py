@@ -7,7 +7,7 @@ from drills.history import Exchange
 from drills.journal import Journal
 from drills.matrix import lag_of
 from drills.metrics import Metrics, acknowledged, replay_minute
-from drills.scenario import Objective
+from drills.scenario import MselLine, Objective
 
 Reading = Literal["met", "missed", "undecided", "for the evaluator"]
 
@@ -96,7 +96,7 @@ def _msel_rows(journal: Journal) -> list[TimelineRow]:
                 second=second,
                 minute=minute,
                 clock=replay_clock(journal, minute),
-                scripted=journal.scenario.time_at(journal.scenario.minute(line)).strftime("%H:%M"),
+                scripted=_scripted(journal, line),
                 kind=line.inject,
                 id=line.id,
                 text=line.text,
@@ -108,6 +108,14 @@ def _msel_rows(journal: Journal) -> list[TimelineRow]:
             )
         )
     return rows
+
+
+def _scripted(journal: Journal, line: MselLine) -> str:
+    """When the line was to be played: a time, or a condition."""
+    minute = journal.scenario.minute(line)
+    if minute is None:
+        return line.when.words if line.when else ""
+    return journal.scenario.time_at(minute).strftime("%H:%M")
 
 
 def _action_rows(journal: Journal) -> list[TimelineRow]:

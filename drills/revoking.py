@@ -1,11 +1,15 @@
 """What a revocation did: by the answer to its call, or by the gateway's event list."""
 
 from collections.abc import Sequence, Set
+from typing import Literal
 
 from drills.callers import Answer
 from drills.evidence import JobTrace, trace_jobs
+from drills.notices import NoticeCall
 from drills.oracle import RevokeCall
 from drills.replies import GatewayEvent, RevocationReply
+
+Outcome = Literal["acknowledged", "refused", "unknown"]
 
 
 def read_revoke(answer: Answer) -> RevokeCall:
@@ -66,3 +70,23 @@ def as_listed(
         }
     )
     return listed, sorted(jobs, key=lambda job: job.job)
+
+
+def read_notice(answer: Answer, call: NoticeCall) -> RevokeCall:
+    """A notice as the call that cuts: acknowledged where it was taken. Nobody is told how many jobs that stopped."""
+    outcomes: dict[str, Outcome] = {"taken": "acknowledged", "refused": "refused", "unknown": "unknown"}
+    exchange = answer.exchange
+    return RevokeCall(
+        start=exchange.start,
+        end=exchange.end,
+        outcome=outcomes[call.outcome],
+        status=call.status,
+        tokens=call.true_positives,
+        accessors=list(call.accessors),
+    )
+
+
+def by_notice(call: RevokeCall, events: Sequence[GatewayEvent]) -> RevokeCall:
+    """The same with the last revocation that a reporter's notice brought about, if one did: the list names it."""
+    made = [event for event in events if event.kind == "revocation.applied" and event.actor == "reporter"]
+    return call.model_copy(update={"id": str(made[-1].data["id"])}) if made and "id" in made[-1].data else call

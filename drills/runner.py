@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from drills.alarms import judge_false_alarm, judge_notices
 from drills.clock import ReplayClock
 from drills.errors import DrillError
 from drills.exercise import Exercise
@@ -28,6 +30,8 @@ from drills.response import Ask, Response
 from drills.runbook_file import RunbookFile
 from drills.runbook_record import with_belief
 from drills.scenario import Scenario
+from drills.signing import ReporterKey
+from drills.sunset import judge_sunset
 from drills.topology import ReplicaSeen
 from drills.traffic import CrowdCounts
 
@@ -69,6 +73,7 @@ async def run_drill(
     wall: Callable[[], float] = time.time,
     tells: bool = False,
     runbook: tuple[RunbookFile, Ask] | None = None,
+    register: Callable[[dict[str, Any]], None] | None = None,
 ) -> DrillResult:
     """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
 
@@ -83,6 +88,8 @@ async def run_drill(
         tells: whether the replicas are told what `scenario.topology` says; it is taken back at the end.
         runbook: revokes in the scenario's place, with how people are asked. Its own time and requests come on top of
             the scenario's limits.
+        register: called once with the public half of a key that notices are signed with, where the scenario has any,
+            so that the target takes them; without it such a drill fails.
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
@@ -100,7 +107,9 @@ async def run_drill(
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
     planned = scenario.seed if seed is None else seed
-    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells, response)
+    exercise = Exercise(
+        scenario, fleet, history, clock, planned, on_event, on_leak, tells, response, _key(scenario, register)
+    )
     try:
         await client.ready()
         seen = await client.check_admin()
@@ -110,6 +119,15 @@ async def run_drill(
         await fleet.aclose()
     journal = _journal(exercise, exercise.seen or seen, status, error, started)
     return _write(journal, out, error)
+
+
+def _key(scenario: Scenario, register: Callable[[dict[str, Any]], None] | None) -> ReporterKey | None:
+    """A key of this drill's own, which the target knows from now on; None where no notice is sent."""
+    if register is None or not scenario.sends_notices:
+        return None
+    key = ReporterKey()
+    register(key.public())
+    return key
 
 
 async def _within(seconds: float, run: Awaitable[None]) -> None:
@@ -164,7 +182,7 @@ def _journal(
         status=status,
         error=str(error) if error else None,
         scenario=scenario,
-        facts=load_facts().select(scenario.fact_ids()),
+        facts=scenario.book(load_facts()),
         seed=exercise.seed,
         speed=exercise.clock.speed,
         target=exercise.client.target,
@@ -187,6 +205,10 @@ def _journal(
         runbook=exercise.response.record if exercise.response else None,
         jobs=exercise.jobs,
         chain=exercise.chain,
+        notices=exercise.notices,
+        restores=exercise.deeds.restores if exercise.deeds else [],
+        told=exercise.deeds.told if exercise.deeds else [],
+        sunset=exercise.sunset,
         samples=exercise.samples,
         visitors=Visitors(**asdict(counts)),
         exchanges=exercise.history.exchanges,
@@ -197,26 +219,42 @@ def _journal(
 
 def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) -> Verdict:
     """The oracle's verdict; a drill that did not end as planned contains nothing."""
-    verdict = judge(
-        exercise.history.exchanges,
-        exercise.revoke,
-        leaked=exercise.doomed,
-        surfaces=exercise.scenario.containment.surfaces,
-        jobs=exercise.jobs,
-        spared={
-            each.accessor
-            for each in exercise.bystanders
-            if not exercise.scenario.containment.selector.means(each.cohort, each.label)
-        },
-        replicas=_memories(exercise),
-        chain=exercise.chain,
-    )
+    verdict = _judged(exercise)
     record = exercise.response.record if exercise.response else None
     verdict = with_belief(verdict, record) if record else verdict
+    if verdict.verdict == "contained" and (lost := [check.id for check in exercise.checks if not check.ok]):
+        verdict = verdict.model_copy(
+            update={"verdict": "inconclusive", "reasons": [f"not as before: {', '.join(lost)}"]}
+        )
     if status == "completed" or verdict.verdict == "not_contained":
         return verdict
     reason = f"the drill failed: {error}" if error else "the drill was interrupted"
     return verdict.model_copy(update={"verdict": "inconclusive", "reasons": [reason, *verdict.reasons]})
+
+
+def _judged(exercise: Exercise) -> Verdict:
+    """By what this plot is about."""
+    scenario, exchanges, deeds = exercise.scenario, exercise.history.exchanges, exercise.deeds
+    plot = scenario.scenario.plot
+    if plot == "sunset":
+        return judge_sunset(exchanges, exercise.sunset)
+    if plot == "false_alarm":
+        return judge_false_alarm(exchanges, exercise.notices, exercise.chain)
+    if plot == "notice":
+        restores, told = (deeds.restores, deeds.told) if deeds else ([], [])
+        return judge_notices(exchanges, exercise.notices, restores, told, exercise.chain)
+    means = scenario.containment.means
+    return judge(
+        exchanges,
+        exercise.revoke,
+        leaked=exercise.doomed,
+        surfaces=scenario.containment.surfaces,
+        jobs=exercise.jobs,
+        spared={each.accessor for each in exercise.bystanders if not means(each.cohort, each.label)},
+        replicas=_memories(exercise),
+        chain=exercise.chain,
+        bound=scenario.containment.bound_seconds / exercise.clock.speed,
+    )
 
 
 def _replicas(exercise: Exercise, seen: Status) -> list[ReplicaSeen]:

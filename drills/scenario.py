@@ -4,160 +4,34 @@ Terms after HSEEP (objective, MSEL, inject, expected action, contingency) and ch
 rollback). Times are replay minutes since `clock.start`, or "HH:MM" on that day's clock.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from drills.containment import NO_CUT, NOTHING_UNDER_WAY, Containment, InFlight, Selector
 from drills.documents import parse
-from drills.errors import ScenarioError
-from drills.facts import FactBook, Identifier, Status, Text, load_facts
-from drills.population import Cohort, Minutes, Population
-from drills.topology import Surface, Topology
+from drills.errors import MisfitError, ScenarioError
+from drills.explan import Identity, Notes, Objective, Role, SteadyState
+from drills.facts import Fact, FactBook, Identifier, Source, load_facts
+from drills.fitting import misfits
+from drills.msel import InjectKind, MselLine, Seconds
+from drills.population import Population
+from drills.sunset_plan import SunsetPlan
+from drills.topology import Topology
 
-__all__ = ["Scenario", "ScenarioError", "ScenarioSummary", "list_scenarios", "load_scenario"]
-
-InjectKind = Literal[
-    "leak_posted",
-    "leak_reported",
-    "traffic_spike",
-    "features_exposed",
-    "scope_question",
-    "access_ended",
-    "press_question",
-    "attribution_question",
-    "message",
-]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-def _replay_time(value: object) -> float | str:
-    """Minutes as a number, "HH:MM" as text; anything else is refused."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", value):
-        return value
-    raise ValueError('expected replay minutes (0 or more) or a time such as "11:30"')
-
-
-ReplayTime = Annotated[float | str, PlainValidator(_replay_time)]
+__all__ = [
+    "MselLine", "Objective", "Scenario", "ScenarioError", "ScenarioSummary", "Selector", "list_scenarios",
+    "load_scenario",
+]  # fmt: skip
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Identity(_Part):
-    """What the exercise is called and how it is marked."""
-
-    id: Identifier
-    title: Text
-    version: int = Field(ge=1)
-    kind: Literal["tabletop", "functional", "automated"]
-    classification: Literal["EXERCISE"]
-    summary: Text
-
-
-class Objective(_Part):
-    """What is evaluated. `measured_by` evaluator leaves it to a person; the others are read from the journal."""
-
-    id: Identifier
-    text: Text
-    capability: Text
-    measured_by: Literal["containment", "bystanders", "exposure_window", "evaluator"]
-
-
-class Role(_Part):
-    """Who takes part."""
-
-    id: Identifier
-    kind: Literal["controller", "evaluator", "player", "observer", "simulated"]
-    text: Text
-
-
-class SteadyState(_Part):
-    """A check around the exercise. Before: failing it ends the drill. After: failing it makes it inconclusive."""
-
-    id: Identifier
-    probe: Literal["ready", "bystander_job", "fresh_token"]
-    when: Literal["before", "after"]
-    within_seconds: Seconds
-
-    @model_validator(mode="after")
-    def _has_its_time(self) -> "SteadyState":
-        if (self.probe == "fresh_token") != (self.when == "after"):
-            raise ValueError("ready and bystander_job are asked before, fresh_token after")
-        return self
-
-
-class Expectation(_Part):
-    """What players should do about an inject, and how soon."""
-
-    action: Text
-    within_minutes: Minutes | None = None
-
-
-class MselLine(_Part):
-    """One line of the master scenario events list.
-
-    `leak_posted` opens the page and starts the traffic; `access_ended` sends the revocation; the other kinds are
-    words for players.
-    """
-
-    id: Identifier
-    at: ReplayTime
-    inject: InjectKind
-    text: Text
-    to: list[Identifier] = Field(min_length=1)
-    expect: Expectation
-    contingency: Text | None = None
-    objective: Identifier
-    facts: list[Identifier] = []
-    time_status: Status
-
-
-class InFlight(_Part):
-    """What is to become of work under way. `stop_within_seconds` bounds a running render after the acknowledgement."""
-
-    queued: Literal["cancel"]
-    running: Literal["stop"]
-    transfer: Literal["cut", "finish"]
-    stop_within_seconds: Seconds
-
-
-class Selector(_Part):
-    """Which tokens the revocation names: one of the three."""
-
-    all: bool = False
-    cohort: Identifier | None = None
-    label: Identifier | None = None
-
-    @model_validator(mode="after")
-    def _one_of_three(self) -> "Selector":
-        if self.all + (self.cohort is not None) + (self.label is not None) != 1:
-            raise ValueError("give either all: true or cohort: NAME or label: NAME")
-        return self
-
-    def means(self, cohort: str, label: str | None) -> bool:
-        """Whether it names a token of that cohort and label."""
-        return self.all or cohort == self.cohort or (label is not None and label == self.label)
-
-
-class Containment(_Part):
-    """What counts as contained: every surface refused, from the acknowledgement on, for `after_watch_seconds`."""
-
-    selector: Selector = Selector(all=True)
-    reason: Text
-    surfaces: list[Surface] = Field(min_length=1)
-    after_watch_seconds: Seconds
-    probe_every_seconds: Seconds
-    timeout_seconds: Seconds
 
 
 class Limits(_Part):
@@ -182,14 +56,18 @@ class Scenario(_Part):
 
     scenario: Identity
     facts: list[Identifier] = []
+    own_facts: list[Fact] = []
+    sources: list[Source] = []
     objectives: list[Objective] = Field(min_length=1)
     roles: list[Role] = []
     population: Population
     topology: Topology
     steady_state: list[SteadyState]
     msel: list[MselLine] = Field(min_length=2)
-    inflight: InFlight
-    containment: Containment
+    inflight: InFlight = NOTHING_UNDER_WAY
+    containment: Containment = NO_CUT
+    sunset: SunsetPlan | None = None
+    notes: Notes | None = None
     limits: Limits
     rollback: list[Literal["revoke_issued", "stop_clock"]]
     clock: ClockPlan
@@ -197,15 +75,14 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
-        problems = [*self._time_problems(), *self._name_problems()]
-        if problems:
-            raise ValueError("; ".join(problems))
+        if problems := misfits(self):
+            raise MisfitError(problems)
         return self
 
-    def minute(self, line: MselLine) -> float:
-        """The line's time in replay minutes since `clock.start`."""
+    def minute(self, line: MselLine) -> float | None:
+        """The line's time in replay minutes since `clock.start`; None for a contingent one."""
         if not isinstance(line.at, str):
-            return float(line.at)
+            return line.at
         hours, minutes = (int(part) for part in line.at.split(":"))
         start = self.clock.start
         return (
@@ -217,12 +94,36 @@ class Scenario(_Part):
         return self.clock.start + timedelta(minutes=minute)
 
     def lines(self) -> list[MselLine]:
-        """The MSEL in order of time; lines of the same minute keep the file's order."""
-        return sorted(self.msel, key=self.minute)
+        """The MSEL in order of time, contingent lines last; otherwise lines keep the file's order."""
+        return sorted(self.msel, key=lambda line: (line.at is None, self.minute(line) or 0.0))
+
+    def timed(self) -> list[tuple[float, MselLine]]:
+        """The timed lines with their replay minutes, in order."""
+        found = [(self.minute(line), line) for line in self.lines()]
+        return [(minute, line) for minute, line in found if minute is not None]
+
+    def first(self, kind: InjectKind | str) -> MselLine | None:
+        """The first line of that kind, None where there is none."""
+        return next((line for line in self.lines() if line.inject == kind), None)
 
     def line_of(self, kind: InjectKind) -> MselLine:
-        """The only line of that kind (leak_posted and access_ended occur once)."""
+        """The only line of that kind (a leak has one leak_posted and one access_ended)."""
         return next(line for line in self.msel if line.inject == kind)
+
+    @property
+    def sends_notices(self) -> bool:
+        """Whether any notice is sent, by a line or as the cut."""
+        return self.containment.by == "notice" or any(line.notice for line in self.msel)
+
+    def book(self, shipped: FactBook) -> FactBook:
+        """The facts that the document names, out of the shipped ones and its own, with their sources."""
+        kept = shipped.select(self.fact_ids())
+        told = any(fact.sources for fact in kept.facts)
+        return FactBook(
+            sources=[*(kept.sources if told else []), *self.sources],
+            facts=[*kept.facts, *self.own_facts],
+            disagreements=kept.disagreements if told else [],
+        )
 
     def fact_ids(self) -> list[str]:
         """Every fact the document names, once, in order of first use."""
@@ -231,62 +132,26 @@ class Scenario(_Part):
         named += [fact for line in self.msel for fact in line.facts]
         return list(dict.fromkeys(name for name in named if name))
 
-    def _time_problems(self) -> list[str]:
-        problems = []
-        for line in self.msel:
-            if not 0 <= self.minute(line) <= self.clock.minutes:
-                problems.append(
-                    f"msel {line.id}: at {line.at} lies outside the replay's {self.clock.minutes:g} minutes"
-                )
-        for kind in ("leak_posted", "access_ended"):
-            if sum(line.inject == kind for line in self.msel) != 1:
-                problems.append(f"msel: needs exactly one line with inject {kind}")
-        if not problems and self.minute(self.line_of("leak_posted")) >= self.minute(self.line_of("access_ended")):
-            problems.append("msel: leak_posted must come before access_ended")
-        return problems
-
-    def _name_problems(self) -> list[str]:
-        problems = []
-        groups: list[tuple[str, Sequence[MselLine | Objective | Role | Cohort | SteadyState]]] = [
-            ("msel", self.msel),
-            ("objectives", self.objectives),
-            ("roles", self.roles),
-            ("population.cohorts", self.population.cohorts),
-            ("steady_state", self.steady_state),
-        ]
-        for name, parts in groups:
-            ids = [part.id for part in parts]
-            problems += [f"{name}: id {each} is used twice" for each in sorted({i for i in ids if ids.count(i) > 1})]
-        objectives, roles = {part.id for part in self.objectives}, {part.id for part in self.roles}
-        for line in self.msel:
-            if line.objective not in objectives:
-                problems.append(f"msel {line.id}: no objective {line.objective}")
-            problems += [f"msel {line.id}: no role {role}" for role in line.to if role not in roles]
-        cohorts = {cohort.id: cohort for cohort in self.population.cohorts}
-        if not any(cohort.leaked for cohort in cohorts.values()):
-            problems.append("population: no cohort is leaked")
-        if all(cohort.leaked for cohort in cohorts.values()):
-            problems.append("population: a cohort that is not leaked is needed as bystanders")
-        if self.containment.selector.cohort not in (None, *(one.cohort or one.id for one in cohorts.values())):
-            problems.append(f"containment: no cohort {self.containment.selector.cohort}")
-        if self.containment.selector.label not in (None, *(one.label for one in cohorts.values())):
-            problems.append(f"containment: no label {self.containment.selector.label}")
-        return problems
-
 
 @dataclass(frozen=True)
 class ScenarioSummary:
-    """A shipped scenario: the name to run it by, its title and its length in replay minutes."""
+    """A shipped scenario: the name to run it by, its title, its length in replay minutes and in real seconds."""
 
     name: str
     title: str
     minutes: float
+    plot: str = "leak"
+    length_seconds: float = 0.0
 
 
 def list_scenarios() -> list[ScenarioSummary]:
     """The shipped scenarios in order of name. Raises ScenarioError when one of them is wrong."""
-    loaded = [(name, load_scenario(name)) for name in _shipped()]
-    return [ScenarioSummary(name, each.scenario.title, each.clock.minutes) for name, each in loaded]
+    return [_summary(name, load_scenario(name)) for name in _shipped()]
+
+
+def _summary(name: str, loaded: Scenario) -> ScenarioSummary:
+    seconds = loaded.clock.minutes * 60 / loaded.clock.speed
+    return ScenarioSummary(name, loaded.scenario.title, loaded.clock.minutes, loaded.scenario.plot, seconds)
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
@@ -314,8 +179,15 @@ def _shipped() -> dict[str, Traversable]:
     return {entry.name.removesuffix(".yaml"): entry for entry in sorted(found, key=lambda entry: entry.name)}
 
 
-def _check_facts(scenario: Scenario, book: FactBook, label: str) -> None:
-    known = {fact.id for fact in book.facts}
-    missing = [name for name in scenario.fact_ids() if name not in known]
+def _check_facts(scenario: Scenario, shipped: FactBook, label: str) -> None:
+    """The document's own facts come first; what is in neither book is an error."""
+    own = {fact.id for fact in scenario.own_facts}
+    if doubled := own & {fact.id for fact in shipped.facts}:
+        raise ScenarioError(f"{label}: own_facts: also in seeds/facts.yaml: {', '.join(sorted(doubled))}")
+    missing = [name for name in scenario.fact_ids() if name not in own | {fact.id for fact in shipped.facts}]
     if missing:
-        raise ScenarioError(f"{label}: facts not in seeds/facts.yaml: {', '.join(missing)}")
+        raise ScenarioError(f"{label}: facts not in own_facts and not in seeds/facts.yaml: {', '.join(missing)}")
+    try:
+        scenario.book(shipped)
+    except ValidationError as error:
+        raise ScenarioError(f"{label}: own_facts: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error

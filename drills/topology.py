@@ -67,11 +67,18 @@ class ReplicaSeen(_Part):
 
 
 class Topology(_Part):
-    """Which gateways there are, and what they are told where the drill may tell them."""
+    """Which gateways there are, and what they are told where the drill may tell them.
+
+    `profile` is how long a clip takes. `intake` is what becomes of a token that a notice names: a drill's own gateways
+    are started so. `sinks` receive security events at the drill's own address, while it lasts.
+    """
 
     replicas: int = Field(ge=1, le=9)
     consistency: Profile | dict[str, Profile]
     defects: list[Defect] | dict[str, list[Defect]] = []
+    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] | None = None
+    intake: Literal["observe", "quarantine", "revoke"] | None = None
+    sinks: int = Field(default=0, ge=0, le=3)
 
     @model_validator(mode="after")
     def _names_replicas(self) -> "Topology":
@@ -121,6 +128,7 @@ def overridden(
     """The topology with what a command line says instead. `only` is the replica that errs. Raises ScenarioError."""
     wrong: object = {only: list(defects)} if only else list(defects)
     said = {
+        **planned.model_dump(),
         "replicas": replicas or planned.replicas,
         "consistency": consistency or planned.consistency,
         "defects": wrong if defects else planned.defects,

@@ -26,12 +26,14 @@ from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
 from gateway.control import sinks as control_sinks
 from gateway.control import state as control_state
+from gateway.control import sunset as control_sunset
 from gateway.control import tokens as control_tokens
 from gateway.control import trace as control_trace
 from gateway.control import webhooks as control_webhooks
 from gateway.disclosures import endpoints as disclosures
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
+from gateway.exercise.sunset import SunsetDesk
 from gateway.faults import latency
 from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight, watch
@@ -115,6 +117,7 @@ ROUTERS = (
     control_mint.router,
     control_clients.router,
     control_profile.router,
+    control_sunset.router,
     control_faults.router,
     control_replicas.router,
     control_events.router,
@@ -231,6 +234,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         signer,
         Ramps(store, clock, settings.queue_limit),
         _metrics(settings, store, clock, limits, streams, sight),
+        SunsetDesk(store),
     )
     deliverers = _deliverers(context)
     if settings.profiles_dir:

@@ -15,6 +15,7 @@
         ├── MethodNotAllowed      405
         ├── Conflict              409
         ├── IdempotencyKeyReused  409
+        ├── Gone                  410
         ├── PayloadTooLarge       413
         ├── UnsupportedMediaType  415
         ├── RangeNotSatisfiable   416
@@ -27,6 +28,7 @@
         ├── ServerFault           500
         ├── StoreUnavailable      503
         ├── ReporterKeysUnreadable 503
+        ├── BrownOut              503
         └── Overloaded            503
 
 Every API error is answered as ``{"error": {"message", "type", "param", "code"}}``, which OpenAI's clients read.
@@ -193,6 +195,14 @@ class IdempotencyKeyReused(APIError):
     code = "idempotency_key_reused"
 
 
+class Gone(APIError):
+    """The API has ended, or practises for it."""
+
+    status = 410
+    type = "invalid_request_error"
+    code = "api_ended"
+
+
 class PayloadTooLarge(APIError):
     """The body is longer than the gateway reads."""
 
@@ -286,6 +296,14 @@ class ReporterKeysUnreadable(APIError):
     status = 503
     type = "server_error"
     code = "reporter_keys_unreadable"
+
+
+class BrownOut(APIError):
+    """The API practises its end: a planned outage, before the real one."""
+
+    status = 503
+    type = "server_error"
+    code = "brown_out"
 
 
 class Overloaded(APIError):

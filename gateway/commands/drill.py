@@ -9,8 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import click
 import httpx
@@ -25,6 +26,7 @@ from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
+from gateway.commands.reporter import publish_key
 from gateway.commands.screen import DrillScreen
 from gateway.commands.serve import default_workers
 from gateway.errors import OperatorError
@@ -32,6 +34,7 @@ from gateway.settings import Settings
 from gateway.supervisor import Supervisor, free_ports
 
 T = TypeVar("T")
+Intake = Literal["observe", "quarantine", "revoke"]
 
 speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Replay seconds per second.")
 
@@ -82,12 +85,16 @@ def run(
     if target is not None:
         token = admin_token or read_admin_token(settings)
         tells = bool(consistency or defects)
-        result = play(loaded, target, token, folder, speed=speed, seed=seed, tells=tells)
+        result = play(
+            loaded, target, token, folder, speed=speed, seed=seed, tells=tells, key_file=settings.reporter_keys
+        )
     else:
         count = loaded.topology.replicas
-        with own_gateway(default_workers() if workers is None else workers, count) as supervisor:
-            url, token = supervisor.gateway_url, supervisor.admin_token
-            result = play(loaded, url, token, folder, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+        workers = default_workers() if workers is None else workers
+        with own_gateway(workers, count, loaded.topology.intake) as supervisor:
+            url, token, keys = supervisor.gateway_url, supervisor.admin_token, supervisor.settings.reporter_keys
+            tend = supervisor.tend
+            result = play(loaded, url, token, folder, speed=speed, seed=seed, tend=tend, tells=True, key_file=keys)
     tell(result)
     sys.exit(result.exit_code)
 
@@ -129,10 +136,12 @@ def play(
     tend: Callable[[], None] | None = None,
     tells: bool = False,
     runbook: tuple[RunbookFile, Ask] | None = None,
+    key_file: Path | None = None,
 ) -> DrillResult:
     """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal.
 
-    A runbook may ask a person, so its progress is told in plain lines.
+    A runbook may ask a person, so its progress is told in plain lines. `key_file` is where the gateway reads reporters'
+    keys; a scenario that sends notices has one of its own.
     """
 
     async def session(screen: DrillScreen) -> DrillResult:
@@ -154,6 +163,7 @@ def play(
                 stop=stop,
                 tells=tells,
                 runbook=runbook,
+                register=None if key_file is None else partial(publish_key, key_file),
             )
         finally:
             if tending:
@@ -167,14 +177,16 @@ def play(
 
 
 @contextmanager
-def own_gateway(workers: int, replicas: int = 1) -> Iterator[Supervisor]:
+def own_gateway(workers: int, replicas: int = 1, intake: Intake | None = None) -> Iterator[Supervisor]:
     """A gateway in a temporary directory, on a free port, without a page; or several beside each other.
 
-    It calls the drill's own webhook receiver on this machine, and tries again soon.
+    It calls the drill's own receivers on this machine, and tries again soon. `intake` is what becomes of tokens that
+    are reported; the default is the setting's.
     """
     with tempfile.TemporaryDirectory(prefix="leakdrill-") as folder:
         settings = settings_module.load(data=Path(folder), port=free_ports(replicas), admin_token="", database_url="")
-        own = {"allow_private_targets": "loopback", "webhook_first_retry_seconds": 1.0}
+        own: dict[str, object] = {"allow_private_targets": "loopback", "webhook_first_retry_seconds": 1.0}
+        own |= {} if intake is None else {"disclosure_policy": intake}
         with Supervisor(settings.model_copy(update=own)) as supervisor:
             supervisor.start(workers=workers, page=False, replicas=replicas)
             yield supervisor

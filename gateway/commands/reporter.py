@@ -24,6 +24,7 @@ from gateway.errors import OperatorError
 from gateway.settings import Settings
 
 FILE = "disclosure-reporter.json"
+DRILL_KEY = "drill-run-"  # how the identifier of a drill's own key begins
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,18 @@ def publish(settings: Settings, reporter: Reporter) -> None:
             _write(path, listed)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise OperatorError(f"cannot publish the reporter's keys in {path} ({exc}); delete it for a new one") from exc
+
+
+def publish_key(path: Path, public: dict[str, Any]) -> None:
+    """Adds one public key to the file that a gateway reads; raises OperatorError where that cannot be done."""
+    try:
+        present = json.loads(path.read_bytes())["public_keys"] if path.exists() else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # What earlier drills left behind signs nothing any more.
+        kept = [one for one in present if not str(one["key_identifier"]).startswith(DRILL_KEY)]
+        _write(path, {"public_keys": [*kept, public]})
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise OperatorError(f"cannot publish the drill's key in {path} ({exc}); delete it for a new one") from exc
 
 
 def _write(path: Path, content: Any) -> None:

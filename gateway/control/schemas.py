@@ -89,7 +89,8 @@ class SetPhase(Body):
     phase: Phase = Field(strict=False)
 
 
-def _written_out(value: Any) -> Any:
+def written_out(value: Any) -> Any:
+    """A time as text; raises ValueError for a number, which pydantic would take for seconds."""
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
         raise ValueError("must be written as 2024-11-26T08:30:00-05:00")
     return value
@@ -98,7 +99,7 @@ def _written_out(value: Any) -> Any:
 class SetClock(Body):
     """`time` is ISO 8601 with an offset; without it a clock that exists goes on from where it is."""
 
-    time: Annotated[datetime, Field(strict=False), BeforeValidator(_written_out)] | None = None
+    time: Annotated[datetime, Field(strict=False), BeforeValidator(written_out)] | None = None
     speed: float | None = Field(None, gt=0, le=100_000, allow_inf_nan=False)
     running: bool | None = None
 

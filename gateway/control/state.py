@@ -101,6 +101,7 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     ctx.usage.clear()
     ctx.clients.clear()
     ctx.faults.forget()
+    ctx.sunset.clear()
     ctx.sight.forget()
     # What is still being uploaded stays: the request that brings it removes it.
     for path in (*ctx.settings.media.iterdir(), *ctx.settings.inputs.glob("video_*")):

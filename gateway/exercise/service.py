@@ -113,6 +113,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         exercise.set_clock(tx, None)
         exercise.set_profile(tx, None)
         exercise.set_mint_freeze(tx, None)
+        exercise.set_sunset(tx, None)
         faults.delete_all(tx)
         replicas.clear_modes(tx)
         events.append(tx, EventKind.RESET, at=now, actor=actor, data=gone)

@@ -94,3 +94,14 @@ def profile(tx: Connection) -> str | None:
 def set_profile(tx: Connection, text: str | None) -> None:
     """Puts that text in its place; None takes it away."""
     tx.execute("UPDATE exercise SET profile = :text WHERE id = 1", {"text": text})
+
+
+def sunset(tx: Connection) -> tuple[str | None, ReplayClock | None]:
+    """The planned end of the API, as JSON text, and the replay clock that its times are read on."""
+    row = tx.fetch_one("SELECT * FROM exercise WHERE id = 1")
+    return (row["sunset"], clock_of(row)) if row else (None, None)
+
+
+def set_sunset(tx: Connection, text: str | None) -> None:
+    """Puts that text in its place; None takes it away."""
+    tx.execute("UPDATE exercise SET sunset = :text WHERE id = 1", {"text": text})

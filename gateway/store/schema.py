@@ -210,7 +210,8 @@ CREATE TABLE exercise (
     running      INTEGER,
     utc_offset   INTEGER,
     profile      TEXT,
-    mint_frozen  TEXT
+    mint_frozen  TEXT,
+    sunset       TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
 

@@ -44,10 +44,13 @@ def judged(ctx: Context, token: Token | None, scope: str, request: Request, now:
 
 
 async def strike(ctx: Context, token: Token, scope: str, request: Request, now: float) -> None:
-    """Lets a seeded failure strike a request whose token is good; raises what it is answered with.
+    """Tells a request whose token is good of the API's end, and lets a seeded failure strike it; raises what it is
+    answered with.
 
     Where that took time, the token is judged again: it may have been revoked meanwhile.
     """
+    if ctx.sunset.armed(now):
+        await ctx.sunset.meet(request.scope, token.accessor, now)
     if ctx.faults.armed(request.scope, now) and await ctx.faults.strike(token, request.scope, now):
         again = service.ensure_accepted(await service.by_hash(ctx.store, secret_hash(ctx, request)), ctx.clock.now())
         service.ensure_scope(again, scope)
@@ -57,6 +60,8 @@ async def strike_link(accessor: str, request: Request) -> bool:
     """`strike` for a signed link that was found good, which stands for a token. True where it must be judged again."""
     ctx = context_of(request)
     now = ctx.clock.now()
+    if ctx.sunset.armed(now):
+        await ctx.sunset.meet(request.scope, accessor, now)
     if not ctx.faults.armed(request.scope, now):
         return False
     return await ctx.faults.strike(await service.show(ctx.store, accessor), request.scope, now)

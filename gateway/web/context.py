@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from gateway.clients import ClientBook
 from gateway.clock import Clock
+from gateway.exercise.sunset import SunsetDesk
 from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight
 from gateway.inputs import Inputs
@@ -50,6 +51,7 @@ class Context:
     signer: Signer
     ramps: Ramps
     metrics: Metrics
+    sunset: SunsetDesk
 
 
 def context_of(request: Request) -> Context:

@@ -53,7 +53,7 @@ def test_every_fact_has_sources_and_eight_questions_are_disputed() -> None:
 
 def test_unknown_key_names_line_and_nearest_word(tmp_path: Path) -> None:
     words = broken(tmp_path, "    expect: {action: verify}", "    expcet: {action: verify}")
-    assert "msel[2].expcet: unknown key (did you mean expect?); allowed: id, at, inject" in words
+    assert "msel[2].expcet: unknown key (did you mean expect?); allowed: id, at, when, inject" in words
     line = next(n for n, text in enumerate(SMALL.read_text().splitlines(), 1) if "{action: verify}" in text)
     assert any(part.startswith(f"{line}:") or f":{line}:" in part for part in words.splitlines())
 
