@@ -44,7 +44,7 @@ def take(tx: Connection, token: Token, priority: int) -> int:
     root = root_of(tx, token)
     params = {"line": _LINE, "root": root, "priority": priority}
     known = {row["root"]: row["turn"] for row in tx.fetch_all(_KNOWN, params)}
-    turn = max(known.get(_LINE, 0), known.get(root, -1) + 1)
+    turn: int = max(known.get(_LINE, 0), known.get(root, -1) + 1)
     # Where nobody waits or is served there is nobody to be fair to, and numbers stay small.
     if turn and tx.fetch_one(_UNENDED, {"priority": priority}) is None:
         tx.execute("DELETE FROM turns WHERE priority = :priority", {"priority": priority})
