@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from gateway.events import EventKind
+from gateway.jobs.surroundings import ensure_same_protocol
 from gateway.store import Connection, Store, events, jobs, mending, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
 from gateway.store.mending import Faults
@@ -209,11 +210,12 @@ async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
 
 
 async def worker_started(store: Store, worker: workers.Worker) -> None:
-    """Registers a worker."""
+    """Registers a worker; raises OperatorError where others live that are of another version."""
 
     def work(tx: Connection) -> None:
+        ensure_same_protocol(workers.alive(tx, worker.started_at - workers.SILENCE_SECONDS))
         workers.register(tx, worker)
-        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots}
+        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots, "version": worker.version}
         events.append(tx, EventKind.WORKER_STARTED, at=worker.started_at, actor=worker.name, data=data)
 
     await store.write(work)

@@ -205,7 +205,15 @@ CREATE TABLE workers (
     slots        INTEGER NOT NULL,
     started_at   REAL NOT NULL,
     heartbeat_at REAL NOT NULL,
-    stopped_at   REAL
+    stopped_at   REAL,
+    protocol     INTEGER NOT NULL,
+    version      TEXT NOT NULL
+);
+
+-- Which database this is: the media directory that belongs to it names it too.
+CREATE TABLE deployment (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL
 );
 
 CREATE TABLE exercise (
