@@ -63,11 +63,13 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     import uvicorn
 
     from gateway.app import create_app
+    from gateway.jobs.surroundings import ensure_fit
     from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
     from gateway.web.faults import Protocol
 
     prepare_data(settings)
+    asyncio.run(ensure_fit(settings, SystemClock().now()))
     keys = load_keyring(settings)
     store = open_store(settings.database)
     listener = listen(settings.host, settings.port)
@@ -110,11 +112,13 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
 def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
     from gateway.jobs.rendering import Renderer
+    from gateway.jobs.surroundings import ensure_fit
     from gateway.jobs.worker import WorkerProcess
     from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
 
     prepare_data(settings)
+    asyncio.run(ensure_fit(settings, SystemClock().now()))
     configure_logging(settings.log_level)
     die_with_parent()
     renderer = Renderer(settings, load_keyring(settings).marks)
@@ -123,8 +127,10 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
         store = open_store(settings.database)
         worker = WorkerProcess(settings, store, clock or SystemClock(), renderer, slots=slots)
         _heed_signals(asyncio.get_running_loop(), worker.stop)
-        await worker.run()
-        await store.close()
+        try:
+            await worker.run()
+        finally:
+            await store.close()
 
     asyncio.run(work())
     # The interpreter takes its handlers down before it is gone, but leaves ignored signals ignored.

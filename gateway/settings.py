@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")
     queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
+    queue_order: Literal["fifo", "fair"] = Field(
+        "fifo", description="Who is served next within a priority: fifo, who came first; fair, tokens in turn."
+    )
     estimate_seconds: float = Field(
         0.1, ge=0, description="How long what is known of the waiting line is reused, in seconds; 0 for never."
     )

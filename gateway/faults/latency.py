@@ -19,7 +19,7 @@ from gateway.store import Connection, Store, events, exercise, jobs, workers
 from gateway.store.jobs import Job, RenderRequest
 
 INSTANT = "instant"
-WORKER_SILENCE_SECONDS = 5.0
+WORKER_SILENCE_SECONDS = workers.SILENCE_SECONDS
 # What the queue's estimate assumes of the jobs in line.
 TYPICAL = RenderRequest(prompt="", model="standard", variant="standard", size="1280x720", seconds=4, fps=30, seed=0)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ from gateway.jobs.dispatch import Post
 from gateway.store import messages
 from gateway.store.jobs import Job
 from gateway.store.messages import QUEUE, SENT, TAKEN, TASK
+from gateway.store.receiving import Taken
 
 log = logging.getLogger("leakdrill.worker")
 
@@ -35,56 +37,67 @@ FORGET_SECONDS = 86_400.0  # after which the engine forgets a worker that was en
 
 
 class _Manager(JobManager):
-    """What the engine's worker asks, answered by our store. `claimed` holds what was fetched and is not begun yet."""
+    """What the engine's worker asks, answered by our store. The worker fetches one message after the other; so that as
+    many as it has free slots share a commit, `ready` holds those that it will ask for at once. `claimed` are those that
+    it was given and has not begun."""
 
     def __init__(self, post: Post) -> None:
         super().__init__(BaseAsyncConnector())
+        self.ready: deque[Taken] = deque()
         self.claimed: dict[int, Job] = {}
         self._post = post
+        self._busy = 0  # slots
         self._told = 0  # notifications so far
         self._idle = True  # the last fetch found nothing
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> engine.Job | None:
-        while not self._post.draining.is_set():
+        while not self.ready and not self._post.draining.is_set():
             told = self._told
             try:
-                fetched = await self._fetch(worker_id)
+                await self._fetch(worker_id)
             except StoreUnavailable as exc:
                 log.warning("action=store_unavailable worker=%s reason=%s", self._post.name, exc)
                 return None
-            if fetched is not None:
-                return fetched
             # What was told meanwhile would be forgotten by the worker, which takes it for what it has just looked at.
             if told == self._told:
-                return None
-        return None
-
-    async def _fetch(self, worker_id: int) -> engine.Job | None:
-        post = self._post
-        if self._idle and not await post.store.read(messages.any_waiting, snapshot=False):
+                break
+        if not self.ready:
             return None
-        now, lease = post.clock.now(), post.settings.lease_seconds
-        taken = await post.store.write(
-            lambda tx: lifecycle.receive(tx, worker_id, worker=post.name, now=now, lease_seconds=lease)
-        )
-        self._idle = taken is None
-        if taken is None:
-            return None
-        message = taken.message
-        self.claimed[message.id] = taken.job
+        taken = self.ready.popleft()
+        self._busy += 1
+        self.claimed[taken.message.id] = taken.job
         return engine.Job(
-            id=message.id,
+            id=taken.message.id,
             status=engine.Status.DOING.value,
             queue=QUEUE,
             lock=None,
             queueing_lock=None,
             task_name=TASK,
-            task_kwargs={"job": message.job},
+            task_kwargs={"job": taken.message.job},
             worker_id=worker_id,
         )
 
+    async def _fetch(self, worker_id: int) -> None:
+        post, free = self._post, max(1, self._post.slots - self._busy)
+        if self._idle and not await post.store.read(messages.any_waiting, snapshot=False):
+            return
+        now, lease = post.clock.now(), post.settings.lease_seconds
+        taken = await post.store.write(
+            lambda tx: lifecycle.receive(tx, worker_id, free, worker=post.name, now=now, lease_seconds=lease)
+        )
+        self._idle = not taken
+        self.ready.extend(taken)
+
     async def finish_job(self, job: engine.Job, status: engine.Status, delete_job: bool) -> None:
         """The transaction that ended the job took its message away. Where there was none, the lease decides."""
+        self._busy -= 1
+
+    async def give_back(self) -> None:
+        """Releases what was fetched and is not to be begun any more."""
+        for taken in self.ready:
+            with suppress(StoreUnavailable):  # then the lease decides
+                await lifecycle.release(self._post.store, taken.job, worker=self._post.name, now=self._post.clock.now())
+        self.ready.clear()
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> Iterable[int]:
         return ()  # the guard knows what is no longer ours
@@ -165,6 +178,7 @@ async def _work(post: Post) -> None:
         worker.cancel()  # it finishes what it has begun
         with suppress(asyncio.CancelledError):
             await worker
+        await manager.give_back()
 
 
 async def _recover(post: Post) -> None:

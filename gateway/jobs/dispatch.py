@@ -58,29 +58,35 @@ class Dispatcher(Protocol):
 
 
 class EmbeddedLoop:
-    """Each slot looks for the next job, every `poll_seconds` while there is none."""
+    """Looks for as many jobs as slots are free, every `poll_seconds` while there are none."""
 
     async def run(self, post: Post) -> None:
-        await asyncio.gather(*(self._slot(post) for _ in range(post.slots)))
-
-    async def _slot(self, post: Post) -> None:
+        busy: set[asyncio.Task[bool]] = set()
         while not post.draining.is_set():
-            try:
-                job = await self._claim(post)
-            except StoreUnavailable as exc:
-                log.warning("action=store_unavailable worker=%s reason=%s", post.name, exc)
-                job = None
-            if job is None or not await post.try_attempt(job):
+            jobs = await self._claim(post, post.slots - len(busy))
+            busy |= {asyncio.create_task(post.try_attempt(job)) for job in jobs}
+            if len(busy) == post.slots:
+                ended, busy = await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                ended = {one for one in busy if one.done()}
+                busy -= ended
+            if not all(one.result() for one in ended) or (not jobs and not ended):
                 await post.pause(post.settings.poll_seconds)
+        await asyncio.gather(*busy)
 
-    async def _claim(self, post: Post) -> Job | None:
-        return await lifecycle.claim(
-            post.store,
-            worker=post.name,
-            now=post.clock.now(),
-            lease_seconds=post.settings.lease_seconds,
-            max_attempts=post.settings.max_attempts,
-        )
+    async def _claim(self, post: Post, free: int) -> list[Job]:
+        try:
+            return await lifecycle.claim_some(
+                post.store,
+                free,
+                worker=post.name,
+                now=post.clock.now(),
+                lease_seconds=post.settings.lease_seconds,
+                max_attempts=post.settings.max_attempts,
+            )
+        except StoreUnavailable as exc:
+            log.warning("action=store_unavailable worker=%s reason=%s", post.name, exc)
+            return []
 
 
 def dispatcher(store: Store) -> Dispatcher:

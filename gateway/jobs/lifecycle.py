@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from gateway.events import EventKind
 from gateway.jobs.silence import Silence
+from gateway.jobs.surroundings import ensure_same_protocol
 from gateway.store import Connection, Store, events, jobs, leases, mending, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
 from gateway.store.mending import Faults
@@ -32,23 +33,31 @@ class Held:
 
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
-    if not await store.read(jobs.claimable):
-        return None
+    taken = await claim_some(store, 1, worker=worker, now=now, lease_seconds=lease_seconds, max_attempts=max_attempts)
+    return taken[0] if taken else None
 
-    def work(tx: Connection) -> Job | None:
+
+async def claim_some(
+    store: Store, most: int, *, worker: str, now: float, lease_seconds: float, max_attempts: int
+) -> list[Job]:
+    """The same for as many slots as are free: one commit for all."""
+    if not await store.read(jobs.claimable):
+        return []
+
+    def work(tx: Connection) -> list[Job]:
         recover(tx, worker=worker, now=now, max_attempts=max_attempts)
         if tx.delivered:
-            taken = receive(tx, None, worker=worker, now=now, lease_seconds=lease_seconds)
-            return taken.job if taken is not None else None
-        candidate = jobs.next_claim(tx)
-        if candidate is None:
-            return None
-        job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
-        if job is not None:
+            return [one.job for one in receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)]
+        taken: list[Job] = []
+        while len(taken) < most and (candidate := jobs.next_claim(tx)) is not None:
+            job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
+            if job is None:
+                break
             _tell_start(tx, job, candidate.worker if candidate.status is JobStatus.IN_PROGRESS else None, now)
-        return job
+            taken.append(job)
+        return taken
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 def recover(tx: Connection, *, worker: str, now: float, max_attempts: int) -> None:
@@ -82,13 +91,19 @@ async def reconcile(store: Store, *, actor: str, now: float, mend: bool = True) 
     return await store.write(work)
 
 
-def receive(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_seconds: float) -> Taken | None:
-    """The next job that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
+def receive(
+    tx: Connection, receiver: int | None, most: int, *, worker: str, now: float, lease_seconds: float
+) -> list[Taken]:
+    """The next jobs that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
     the worker."""
-    taken = receiving.take(tx, receiver, worker=worker, now=now, lease_until=now + lease_seconds)
-    if taken is not None:
+    found: list[Taken] = []
+    while len(found) < most:
+        taken = receiving.take(tx, receiver, worker=worker, now=now, lease_until=now + lease_seconds)
+        if taken is None:
+            break
         _tell_start(tx, taken.job, taken.taken_from, now)
-    return taken
+        found.append(taken)
+    return found
 
 
 def _tell_start(tx: Connection, job: Job, taken_from: str | None, now: float) -> None:
@@ -179,7 +194,7 @@ async def complete(
             queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
         return True
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 def _withhold(tx: Connection, job: Job, worker: str, now: float) -> None:
@@ -201,7 +216,7 @@ async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, 
             queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
         return ended
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
@@ -213,15 +228,16 @@ async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
             _append(tx, EventKind.JOB_RELEASED, job, worker, now, {"attempt": job.attempt})
         return released
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 async def worker_started(store: Store, worker: workers.Worker) -> None:
-    """Registers a worker."""
+    """Registers a worker; raises OperatorError where others live that are of another version."""
 
     def work(tx: Connection) -> None:
+        ensure_same_protocol(workers.alive(tx, worker.started_at - workers.SILENCE_SECONDS))
         workers.register(tx, worker)
-        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots}
+        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots, "version": worker.version}
         events.append(tx, EventKind.WORKER_STARTED, at=worker.started_at, actor=worker.name, data=data)
 
     await store.write(work)

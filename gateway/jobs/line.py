@@ -13,8 +13,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from gateway.faults import latency, profiles
-from gateway.store import Connection, jobs, workers
-from gateway.store.jobs import Job, LineSegment, QueueCounts
+from gateway.store import Connection, fairness, jobs, workers
+from gateway.store.jobs import Job, LineSegment, Place, QueueCounts
+from gateway.store.tokens import Token
 
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
 LISTED = 500  # waiting jobs up to which every place is read
@@ -25,8 +26,8 @@ REST = 100
 @dataclass(frozen=True)
 class Load:
     """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the waiting
-    jobs by priority, the `seq` of the newest, and while there are few of them each one's (priority, `seq`), first
-    served first."""
+    jobs by priority, the `seq` of the newest, and while there are few of them each one's place, first served
+    first."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
@@ -34,7 +35,7 @@ class Load:
     render_seconds: float
     segments: tuple[LineSegment, ...]
     newest: int
-    places: tuple[tuple[int, int], ...] | None
+    places: tuple[Place, ...] | None
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -43,9 +44,11 @@ class Load:
 
 
 class Line:
-    """What this process knows of the line, at most `reuse_seconds` old; 0 reads it anew each time."""
+    """What this process knows of the line, at most `reuse_seconds` old; 0 reads it anew each time. `fair` says that
+    tokens are served in turn."""
 
-    def __init__(self, reuse_seconds: float) -> None:
+    def __init__(self, reuse_seconds: float, *, fair: bool = False) -> None:
+        self.fair = fair
         self._reuse = reuse_seconds
         self._load: Load | None = None
         self._good_until = 0.0
@@ -70,6 +73,10 @@ class Line:
         waiting = self.load(tx, now).queue.waiting + self._joined
         return jobs.queue_counts(tx).waiting if waiting >= limit * 0.9 else waiting
 
+    def turn(self, tx: Connection, token: Token, priority: int) -> int:
+        """The turn of the token's next job: its own, or that of whoever came last."""
+        return fairness.take(tx, token, priority) if self.fair else fairness.latest(tx, priority)
+
     def joined(self) -> None:
         """Another job has come in."""
         self._arrived += 1
@@ -91,12 +98,16 @@ class Line:
         """The same as far as `load` tells it, which is `recent`: None for a job that has come since into a short line,
         and must be counted."""
         if load.places is not None and job.seq <= load.newest:
-            return bisect_left(load.places, (job.priority, job.seq))
+            return bisect_left(load.places, job.place)
         if load.queue.waiting + self._joined <= LISTED:
             return None
         before = sum(one.count for one in load.segments if one.priority < job.priority)
         own = next((one for one in load.segments if one.priority == job.priority), None)
-        if own is None or job.seq <= own.first:
+        if own is None:
+            return before
+        if not own.by_arrival:
+            return None
+        if job.seq <= own.first:
             return before
         if job.seq > own.last:
             return before + own.count + max(0, self._joined - 1)

@@ -10,7 +10,7 @@ from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
 from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, defects, events, jobs, polls, taking, tokens, turns
+from gateway.store import Connection, Store, defects, events, fairness, jobs, polls, taking, tokens, turns
 from gateway.store.defects import Defect
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
@@ -70,7 +70,10 @@ async def submit(
         if tier is not None and tier.queued is not None:
             _ensure_own_room(tx, line, token, tier.queued, now)
         priority = tier.priority if tier is not None else 0
-        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, fate=fate)
+        turn = line.turn(tx, token, priority)
+        job = jobs.insert(
+            tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, turn=turn, fate=fate
+        )
         if tx.sight is not None and tx.sight.blurred(tx):
             taking.spare_late(tx, job)
         if attempt is not None:
@@ -248,6 +251,8 @@ def unknown(id: str, param: str = "video_id") -> NotFound:
 
 def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:
     if jobs.fail(tx, job.id, code="cancelled", message=CANCELLED, now=now):
+        if job.status is JobStatus.QUEUED:
+            fairness.give_back(tx, token, job.priority)
         events.append(tx, EventKind.JOB_CANCELLED, at=now, actor=token.principal, accessor=token.accessor, job=job.id)
         queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from fake_model import Interrupted, PipelineError, VideoPipeline
 from fake_model.variants import variant
+from gateway import __version__
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.faults import latency
@@ -109,7 +110,7 @@ class WorkerProcess:
     async def run(self) -> None:
         """Works until stopped."""
         now = self._clock.now()
-        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now)
+        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now, version=__version__)
         await lifecycle.worker_started(self._store, me)
         helpers = [asyncio.create_task(self._guard()), asyncio.create_task(self._heartbeat())]
         try:

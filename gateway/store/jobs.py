@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import credits, messages, turns
-from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
+from gateway.store import credits, fairness, messages, turns
+from gateway.store.job import Job, JobStatus, Place, RenderRequest, id_at, reference_of, reference_text
 from gateway.store.leases import SILENT, any_silent
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
 # What a job is can be had from here too, beside what is done with it.
-__all__ = ["Job", "JobStatus", "RenderRequest", "id_at", "reference_of", "reference_text"]
+__all__ = ["Job", "JobStatus", "Place", "RenderRequest", "id_at", "reference_of", "reference_text"]
 
 _FIELDS = tuple(field.name for field in fields(Job))
 COLUMNS = ", ".join(_FIELDS)
@@ -36,12 +36,14 @@ class QueueCounts:
 
 @dataclass(frozen=True)
 class LineSegment:
-    """The waiting jobs of one priority: how many, and the `seq` of the first and the last."""
+    """The waiting jobs of one priority: how many, the `seq` of the first and the last, and whether they all have the
+    same turn, so that `seq` alone is their order."""
 
     priority: int
     count: int
     first: int
     last: int
+    by_arrival: bool
 
 
 def insert(
@@ -52,23 +54,25 @@ def insert(
     request: RenderRequest,
     at: float,
     priority: int = 0,
+    turn: int = 0,
     fate: str | None = None,
 ) -> Job:
     """Adds a queued job."""
     seq = tx.insert(
-        "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at)",
+        "INSERT INTO jobs (id, accessor, status, request, priority, turn, fate, created_at) "
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :turn, :fate, :at)",
         {
             "id": id,
             "accessor": accessor,
             "request": to_json(vars(request)).decode(),
             "priority": priority,
+            "turn": turn,
             "fate": fate,
             "at": at,
         },
     )
     messages.refill(tx, accessor)
-    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
+    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority, turn, created_at=at, fate=fate)
 
 
 def get(tx: Connection, id: str) -> Job | None:
@@ -98,9 +102,8 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
 def ahead_of(tx: Connection, job: Job) -> int:
     """How many waiting jobs will be served before this one."""
     row = tx.fetch_one(
-        "SELECT count(*) AS n FROM jobs WHERE status = 'queued' "
-        "AND (priority < :priority OR (priority = :priority AND seq < :seq))",
-        {"priority": job.priority, "seq": job.seq},
+        "SELECT count(*) AS n FROM jobs WHERE status = 'queued' AND (priority, turn, seq) < (:priority, :turn, :seq)",
+        {"priority": job.priority, "turn": job.turn, "seq": job.seq},
     )
     return row["n"] if row else 0
 
@@ -123,16 +126,16 @@ def count_by_status(tx: Connection) -> dict[str, int]:
 def segments(tx: Connection) -> list[LineSegment]:
     """The waiting line by priority, first served first."""
     rows = tx.fetch_all(
-        "SELECT priority, count(*) AS n, min(seq) AS first, max(seq) AS last FROM jobs WHERE status = 'queued' "
-        "GROUP BY priority ORDER BY priority"
+        "SELECT priority, count(*) AS n, min(seq) AS first, max(seq) AS last, min(turn) = max(turn) AS by_arrival "
+        "FROM jobs WHERE status = 'queued' GROUP BY priority ORDER BY priority"
     )
-    return [LineSegment(row["priority"], row["n"], row["first"], row["last"]) for row in rows]
+    return [LineSegment(row["priority"], row["n"], row["first"], row["last"], bool(row["by_arrival"])) for row in rows]
 
 
-def waiting_places(tx: Connection) -> list[tuple[int, int]]:
-    """The waiting line as (priority, `seq`), first served first."""
-    rows = tx.fetch_all("SELECT priority, seq FROM jobs WHERE status = 'queued' ORDER BY priority, seq")
-    return [(priority, seq) for priority, seq in rows]
+def waiting_places(tx: Connection) -> list[Place]:
+    """The waiting line, first served first."""
+    rows = tx.fetch_all("SELECT priority, turn, seq FROM jobs WHERE status = 'queued' ORDER BY priority, turn, seq")
+    return [(priority, turn, seq) for priority, turn, seq in rows]
 
 
 def running(tx: Connection) -> int:
@@ -181,7 +184,7 @@ def next_claim(tx: Connection) -> Job | None:
 
 
 def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: float) -> Job | None:
-    """Takes `job` if its row still is as it was read; None where somebody was faster."""
+    """Takes `job` if its row still is as it was read; None where somebody was faster. Its turn is then the line's."""
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
         "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
@@ -195,6 +198,8 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
             "status": str(job.status),
         },
     )
+    if row is not None and job.status is JobStatus.QUEUED:
+        fairness.served(tx, job.priority, job.turn)
     return job_of(row) if row else None
 
 
@@ -320,7 +325,8 @@ def mark_deleted(tx: Connection, id: str, at: float) -> None:
 
 
 def delete_all(tx: Connection) -> int:
-    """Forgets every job; only a reset does this."""
+    """Forgets every job, and who had which turn; only a reset does this."""
+    fairness.forget(tx)
     messages.delete_all(tx)
     return tx.execute("DELETE FROM jobs")
 

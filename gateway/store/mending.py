@@ -26,7 +26,7 @@ class Faults:
 _LOST = f"""
     SELECT first.seq, first.message FROM ({WAITING}) AS waiting, LATERAL (
         SELECT seq, message FROM jobs WHERE status = 'queued' AND accessor = waiting.accessor
-        ORDER BY priority, seq LIMIT {2 * WINDOW}) AS first
+        ORDER BY priority, turn, seq LIMIT {2 * WINDOW}) AS first
     WHERE first.message IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs AS sent WHERE sent.id = first.message AND sent.status = 'todo')
 """

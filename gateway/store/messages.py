@@ -29,9 +29,13 @@ LOW = WINDOW // 2  # more are sent once so few are left
 SENT = f"procrastinate_queue_v1#{QUEUE}"
 TAKEN = "leakdrill_taken"
 
-# The engine serves the highest priority first, a 32-bit integer: here the tier's priority from -64 to 63, and the first
-# 33 million arrivals. What lies beyond counts as the last of these; among equals the engine serves what was sent first.
-_PLACE = "(-greatest(-64, least(63, jobs.priority)) * 33554432 - least(jobs.seq, 33554431))::integer"
+# The engine serves the highest priority first, a 32-bit integer, and among equals what was sent first. Here it holds
+# the tier's priority from -64 to 63; then, while turns are not in use, the first 16 million arrivals; then as many
+# turns. What lies beyond counts as the last of these.
+_PLACE = """
+    (-greatest(-64, least(63, jobs.priority)) * 33554432
+    - CASE WHEN jobs.turn = 0 THEN least(jobs.seq, 16777215) ELSE 16777215 + least(jobs.turn, 16777216) END)::integer
+"""
 _AT_ONCE = "2147483647"  # what was begun goes before whatever waits
 
 
@@ -45,7 +49,7 @@ def _send(priority: str) -> str:
 
 # What waits of one token, first served first; its sent ones are the first of these.
 _LINE = "FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor"
-_ORDER = "ORDER BY priority, seq"
+_ORDER = "ORDER BY priority, turn, seq"
 _PARKED = f"""
     FROM ({{tokens}}) AS waiting JOIN tokens USING (accessor),
     LATERAL (SELECT count(message) AS sent FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first) AS line,

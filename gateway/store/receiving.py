@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store import jobs, messages
+from gateway.store import fairness, jobs, messages
 from gateway.store.job import Job, JobStatus
 from gateway.store.leases import SILENT
 from gateway.store.messages import LOW, WINDOW, Message
@@ -36,7 +36,7 @@ _TAKE = f"""
         RETURNING {jobs.COLUMNS_OF_JOBS}, was.status AS was_status, was.worker AS was_worker,
             coalesce(tokens.in_flight > {WINDOW}, TRUE) AND EXISTS (SELECT 1 FROM (
                 SELECT message FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor
-                ORDER BY priority, seq LIMIT {LOW}) AS soon WHERE message IS NULL) AS few)
+                ORDER BY priority, turn, seq LIMIT {LOW}) AS soon WHERE message IS NULL) AS few)
     SELECT told.id AS message, told.job, taken.* FROM told LEFT JOIN taken ON TRUE
 """
 
@@ -54,5 +54,8 @@ def take(tx: Connection, receiver: int | None, *, worker: str, now: float, lease
         job = jobs.job_of(values)
         if few:
             messages.refill(tx, job.accessor)
-        return Taken(job, message, holder if was == JobStatus.IN_PROGRESS else None)
+        if was == JobStatus.IN_PROGRESS:
+            return Taken(job, message, holder)
+        fairness.served(tx, job.priority, job.turn)
+        return Taken(job, message, None)
     return None
