@@ -120,8 +120,6 @@ class Exercise:
             Played(line=line.id, minute=self.scenario.minute(line), fired=self.fired.get(line.id)) for line in lines
         ]
 
-    # before
-
     async def _prepare(self) -> None:
         """Issue tokens and see that the gateway works for somebody who has nothing to do with the leak."""
         await self._set_up()
@@ -188,8 +186,6 @@ class Exercise:
             expires_in=cohort.expires_in_seconds,
             mints=mints,
         )
-
-    # during
 
     async def _play(self) -> None:
         """Run the MSEL, the visitors, the containment and the onlookers side by side until the replay ends."""
@@ -287,8 +283,6 @@ class Exercise:
                 self._tell("queue", f"{status.queue.waiting} waiting, {status.queue.running} running")
             await self.clock.sleep(every)
 
-    # after
-
     async def _read_events(self) -> None:
         """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
         if self._ending and self.replay_zero is not None:
@@ -354,8 +348,6 @@ class Exercise:
         failed = sum(not answer.accepted for answer in answers)
         self.dirty = self.dirty or failed > 0
         self._did("revoke_issued", failed == 0, f"{len(left) - failed} of {len(left)} tokens left over are revoked")
-
-    # small parts
 
     def _longest_seconds(self) -> float:
         """How long the exercise may last, the putting back included."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from gateway.store.leases import SILENT
 from gateway.store.protocol import Connection
 from gateway.store.tokens import count_by_state
 
@@ -65,7 +66,7 @@ class Amounts:
 def standing(tx: Connection, *, now: float, workers_since: float, replicas_since: float) -> Standing:
     """As it is at `now`. Workers and gateways count that were heard of at or after those moments."""
     row = tx.fetch_one(
-        "SELECT (SELECT count(*) FROM jobs WHERE status = 'in_progress' AND lease_until < :now) AS stalled, "
+        f"SELECT (SELECT count(*) FROM jobs WHERE status = 'in_progress' AND {SILENT}) AS stalled, "
         "(SELECT count(*) FROM workers WHERE stopped_at IS NULL AND heartbeat_at >= :since) AS workers, "
         "(SELECT CAST(coalesce(sum(slots), 0) AS BIGINT) FROM workers "
         "WHERE stopped_at IS NULL AND heartbeat_at >= :since) AS slots, "
@@ -73,7 +74,7 @@ def standing(tx: Connection, *, now: float, workers_since: float, replicas_since
         "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending') AS webhooks, "
         "(SELECT count(*) FROM signals WHERE state = 'pending') AS signals, "
         "(SELECT coalesce(max(seq), 0) FROM events) AS events",
-        {"now": now, "since": workers_since, "replicas_since": replicas_since},
+        {"since": workers_since, "replicas_since": replicas_since},
     )
     if row is None:
         raise LookupError("a row of counts is missing")

@@ -62,7 +62,9 @@ async def test_a_job_is_followed_from_the_line_to_its_end(desk: Desk) -> None:
     given_back = await desk.claimed()
     assert await lifecycle.release(desk.store, given_back, worker="w1", now=desk.clock.now())
     stalled = await desk.claimed()
+    await lifecycle.look_for_silent(desk.store, desk.silence)
     desk.clock.advance(5.5)
+    await lifecycle.look_for_silent(desk.store, desk.silence)
     silent = await scrape(desk)
     assert silent.get("jobs_stalled") == 1
     assert silent.some("jobs") == {"queued/standard": 2, "in_progress/standard": 1, "queued/free": 1}
