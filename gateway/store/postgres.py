@@ -25,6 +25,7 @@ from psycopg.pq import TransactionStatus
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store import events
 from gateway.store.batches import Outcome, settle
+from gateway.store.counting import POSTGRES_COUNTING
 from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.engine import create_engine_tables, ensure_engine_tables
 from gateway.store.listening import listen
@@ -264,7 +265,7 @@ def _create_schema(connection: PostgresConnection) -> None:
     connection.command(_WRITING)
     row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
     if row is None or not row["there"]:
-        connection.command(tables(SQLITE))
+        connection.command(tables(SQLITE) + POSTGRES_COUNTING)
         connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
         create_engine_tables(connection)
     found = connection.fetch_one("SELECT version FROM schema_version")
