@@ -26,6 +26,7 @@ COMMANDS = {
     "profile": ("gateway.commands.faults", "Show or set how long a render seems to take."),
     "faults": ("gateway.commands.faults", "Let named failures strike: add, list, clear."),
     "replicas": ("gateway.commands.replicas", "Show the gateways; tell one to learn late, or to err on purpose."),
+    "top": ("gateway.commands.top", "Show a gateway's metrics in the terminal."),
     "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
     "runbook": ("gateway.commands.runbook", "Try a runbook of your own on a leak: list, copy, lint, run."),
