@@ -17,6 +17,7 @@ import gevent  # noqa: E402
 
 from loadtest.errors import LoadError  # noqa: E402
 from loadtest.order import read_order  # noqa: E402
+from loadtest.target import Target  # noqa: E402
 
 
 def main() -> int:
@@ -42,13 +43,16 @@ def main() -> int:
 
 def run_order(path: Path) -> int:
     """Plays the order in a file, writes the reports, tells the verdict."""
-    from loadtest.report import write_all
-    from loadtest.run import LoadTest, say
-    from loadtest.summary import summary_of
-
     try:
         order = read_order(path)
         path.unlink(missing_ok=True)  # it holds the admin token
+        with Target(order, "check") as target:
+            target.check()
+        # Locust takes seconds to import, which a target that cannot be used should not cost.
+        from loadtest.report import write_all
+        from loadtest.run import LoadTest, say
+        from loadtest.summary import summary_of
+
         test = LoadTest(order, say)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, test.stop)

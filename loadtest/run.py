@@ -20,6 +20,7 @@ from loadtest.target import Target
 
 TICK_SECONDS = 0.1
 TELL_SECONDS = 5.0
+FIRST_TOLD_SECONDS = 1.0
 # A target that has answered nothing for so long, while requests went out, is away.
 AWAY_SECONDS = 5.0
 # The gateway writes what it has counted once a second.
@@ -41,10 +42,9 @@ class LoadTest:
         self._stop.set()
 
     def run(self) -> Record:
-        """Raises LoadError where there is nothing to tell of."""
+        """Raises LoadError where there is nothing to tell of. Whether the target can be used was looked at before."""
         run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         with Target(self._order, run) as target:
-            target.check()
             left = None
             try:
                 record = self._measured(target, run)
@@ -97,7 +97,7 @@ class LoadTest:
         order = self._order
         share = order.shape.revoke_at
         revoking = None
-        told = 0.0
+        told = FIRST_TOLD_SECONDS - TELL_SECONDS
         closed_at: float | None = None
         while True:
             if self._stop.wait(TICK_SECONDS) or os.getppid() != self._parent:

@@ -159,8 +159,8 @@ def start(*arguments: str, cwd: Path, **environment: str) -> Iterator[subprocess
     """The program, ended at the end whatever happens."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
     command = [sys.executable, "-m", "gateway", *arguments]
-    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=cwd, env={**kept, **environment}, text=True, **told) as process:
+    env, pipe = {**kept, **environment}, subprocess.PIPE
+    with subprocess.Popen(command, cwd=cwd, env=env, text=True, stdout=pipe, stderr=pipe) as process:
         try:
             yield process
         finally:
