@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TypeVar
 
 import click
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
@@ -159,9 +159,11 @@ def _lead(chosen: _Chosen) -> int:
                 raise click.UsageError(f"{name} goes with --target; the load test's own gateway has its own")
         if chosen.role == "master":
             raise click.UsageError("--role master goes with --target: the own gateway is for this machine alone")
+        # What does not fit is told before a gateway is started; that then fills in what it alone knows.
+        order = _order(chosen, shape, "http://127.0.0.1", "its own", [])
         with own_gateway(chosen.workers or 2) as supervisor:
-            order = _order(chosen, shape, supervisor.gateway_url, supervisor.admin_token, [])
-            return _play(order, supervisor.tend)
+            own = {"target": supervisor.gateway_url, "admin_token": SecretStr(supervisor.admin_token)}
+            return _play(order.model_copy(update=own), supervisor.tend)
     if chosen.workers is not None:
         raise click.UsageError("--workers is for the load test's own gateway; a target has those that it has")
     if tokens and chosen.admin_token_file:
