@@ -10,6 +10,7 @@ COPY gateway gateway
 COPY frontend frontend
 COPY fake_model fake_model
 COPY drills drills
+COPY loadtest loadtest
 COPY seeds seeds
 RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
 
