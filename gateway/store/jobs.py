@@ -177,15 +177,19 @@ def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good, or
-    have been revoked so that the job goes on."""
-    row = tx.fetch_one(
-        f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
-        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
-        {"now": now},
-    ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
+def next_claim(tx: Connection, now: float | None) -> Job | None:
+    """The job to take next: first one whose lease ran out before `now` (None: there is no such), else the one whose
+    turn it is. Its token must be good, or have been revoked so that the job goes on."""
+    row = None
+    if now is not None:
+        row = tx.fetch_one(
+            f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
+            "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
+            f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
+            {"now": now},
+        )
+    if row is None and (seq := turns.next_seq(tx)) is not None:
+        row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": seq})
     return job_of(row) if row else None
 
 
