@@ -102,6 +102,7 @@ def judge(
     spared: Set[str] = frozenset(),
     replicas: Mapping[str, float] | None = None,
     chain: Chain | None = None,
+    allowance: float = 0.0,
 ) -> Verdict:
     """Judge a drill.
 
@@ -114,6 +115,7 @@ def judge(
         spared: accessors of bystanders that the selector does not mean.
         replicas: for each replica, for how many seconds it may remember a token; None where there is one gateway.
         chain: whether the gateway's event list holds together, None when that could not be checked.
+        allowance: for how many seconds after the acknowledgement a use may still be accepted.
     """
     if revoke is None:
         return Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
@@ -124,11 +126,12 @@ def judge(
     watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)
-    offences = [*_late(own, revoke), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
+    flaps = [] if allowance else _resurrected(own, revoke)  # replicas that learn one after the other do that
+    offences = [*_late(own, revoke, allowance), *flaps, *_jobs_went_on(jobs or []), *collateral]
     offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
     places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
-    results = [_surface(name, at, own, probes, revoke, jobs) for name, at in places]
+    results = [_surface(name, at, own, probes, revoke, jobs, allowance) for name, at in places]
     if offences:
         return Verdict(verdict="not_contained", reasons=symptoms(offences), offences=offences, surfaces=results)
     reasons = [*_doubts(results, jobs), *_cold(probes, revoke, replicas or {}), *_aliveness(history, revoke, watched)]
@@ -139,12 +142,13 @@ def judge(
     where = f" on {len(replicas)} replicas" if replicas else ""
     count = len(dict.fromkeys(surfaces))
     reason = f"{count} surfaces accepted before and refused after{where}; nothing accepted after the acknowledgement"
+    reason += f" and the {allowance:g} s that are allowed" if allowance else ""
     return Verdict(verdict="contained", reasons=[reason], surfaces=results)
 
 
-def _late(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
-    """I1: started at or after the acknowledgement, and accepted."""
-    late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end]
+def _late(own: Sequence[Exchange], revoke: RevokeCall, allowance: float) -> list[Offence]:
+    """I1: started at or after the acknowledgement and what is allowed, and accepted."""
+    late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end + allowance]
     return [_offence("late_accept", each, revoke) for each in sorted(late, key=lambda each: (each.start, each.n))]
 
 
@@ -200,12 +204,14 @@ def _surface(
     probes: Sequence[Exchange],
     revoke: RevokeCall,
     jobs: Sequence[JobTrace] | None,
+    allowance: float,
 ) -> SurfaceResult:
     if name in JOB_SURFACES:
         return _job_surface(name, jobs)
     mine = [each for each in own if each.surface == name and replica in (None, each.replica)]
     tried = [each for each in probes if each.surface == name and replica in (None, each.replica)]
-    after = sorted((each for each in tried if each.start >= revoke.end), key=lambda each: (each.start, each.n))
+    due = revoke.end + allowance
+    after = sorted((each for each in tried if each.start >= due), key=lambda each: (each.start, each.n))
     accepted = [each.start - revoke.end for each in mine if each.outcome == "accepted"]
     late = [seconds for seconds in accepted if seconds >= 0]
     refused = [each.start - revoke.end for each in mine if each.outcome == "refused" and each.start >= revoke.end]
@@ -214,9 +220,10 @@ def _surface(
         each.outcome == "accepted" and revoke.start - WARM_SECONDS <= each.start and each.end <= revoke.start
         for each in tried
     )
-    state: After = "alive" if late else "unknown"
+    alive = any(each.outcome == "accepted" and each.start >= due for each in mine)
+    state: After = "alive" if alive else "unknown"
     # A surface that stops answering, or answers beside the point, is not shown to be dead. Deliveries just cease.
-    if not late and not unanswered and (after or (name == "webhook" and warm)):
+    if not alive and not unanswered and (after or (name == "webhook" and warm)):
         state = "dead"
     return SurfaceResult(
         surface=name,
