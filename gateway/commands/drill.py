@@ -10,18 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import click
 import httpx
 
-from drills.errors import DrillError
-from drills.report import render_all
+from drills.rendering import render
 from drills.runner import DrillResult, run_drill
 from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
+from gateway.commands.drill_rate import rate
+from gateway.commands.drill_watch import or_leave as _or_leave
+from gateway.commands.drill_watch import watch
 from gateway.commands.screen import DrillScreen
 from gateway.commands.serve import default_workers
 from gateway.errors import OperatorError
@@ -36,6 +38,10 @@ speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=Tru
 @click.group()
 def drill() -> None:
     """Run, check, list and report drills."""
+
+
+drill.add_command(watch)
+drill.add_command(rate)
 
 
 @drill.command("run")
@@ -94,7 +100,7 @@ def run(
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for the reports [the journal's].")
 def report(journal: Path, out: Path | None) -> None:
     """Write the reports of JOURNAL again."""
-    for path in _or_leave(lambda: render_all(journal, out or journal.parent)).values():
+    for path in _or_leave(lambda: render(journal, out or journal.parent)).values():
         click.echo(path)
 
 
@@ -208,16 +214,3 @@ async def _tend(tend: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(0.5)
         tend()
-
-
-def _or_leave(action: Callable[[], T]) -> T:
-    """The action's result; a DrillError becomes one line and its exit code."""
-    try:
-        return action()
-    except DrillError as exc:
-        _leave(str(exc), exc.exit_code)
-
-
-def _leave(message: str, code: int) -> NoReturn:
-    click.echo(f"leakdrill: {message}", err=True)
-    sys.exit(code)
