@@ -15,6 +15,7 @@ from typing import TypeVar
 import click
 import httpx
 
+from drills.compare import TITLES, render_comparison, variants
 from drills.rendering import render
 from drills.runner import DrillResult, run_drill
 from drills.scenario import Scenario, list_scenarios, load_scenario
@@ -110,6 +111,35 @@ def lint(file: str) -> None:
     """Check a scenario FILE without running it."""
     loaded = _or_leave(lambda: load_scenario(file))
     click.echo(f"{file}: fine: {loaded.scenario.title}, {len(loaded.msel)} MSEL lines")
+
+
+@drill.command("compare")
+@click.argument("scenario")
+@speed_option
+@click.option("--seed", type=click.IntRange(min=0), help="For visitors and their choices.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for the comparison, and each cut's journal.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Workers of each cut's own gateway.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
+def compare_cuts(
+    scenario: str, speed: float | None, seed: int | None, out: Path | None, workers: int | None, data: Path | None
+) -> None:
+    """Play SCENARIO three times: revoking the leaked tokens, their cohort, and everybody."""
+    loaded = _or_leave(lambda: load_scenario(scenario))
+    folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
+    codes: list[int] = []
+    for name, one in variants(loaded).items():
+        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
+            url, token = supervisor.gateway_url, supervisor.admin_token
+            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+        click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
+        if done.status == "interrupted" or "journal.json" not in done.paths:
+            click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
+            sys.exit(4)
+        codes.append(done.exit_code)
+    paths = _or_leave(lambda: render_comparison({name: folder / name for name in TITLES}, folder))
+    for path in paths.values():
+        click.echo(path)
+    sys.exit(max(codes, key=(0, 3, 1, 2, 4).index))
 
 
 @drill.command("list")
