@@ -53,7 +53,7 @@ def first_page(journal: Journal, metrics: Metrics, unrated: Sequence[str]) -> Fi
 def sentence(verdict: Verdict) -> str:
     """The verdict in one sentence."""
     if verdict.verdict == "contained":
-        return "The leaked access was cut off at every place that was tried, and others could go on."
+        return "The leaked access was cut off at every place that was tried."
     if verdict.verdict == "inconclusive":
         return f"Whether the leaked access was cut off is not known: {verdict.reasons[0]}."
     late = [one for one in verdict.offences if one.rule != "bystander_refused"]
