@@ -126,7 +126,8 @@ def judge(
     watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)
-    offences = [*_late(own, revoke, bound), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
+    flaps = [] if bound else _resurrected(own, revoke)  # replicas that learn one after the other do that
+    offences = [*_late(own, revoke, bound), *flaps, *_jobs_went_on(jobs or []), *collateral]
     offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
     places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
@@ -212,7 +213,8 @@ def _surface(
         return _job_surface(name, jobs)
     mine = [each for each in own if each.surface == name and replica in (None, each.replica)]
     tried = [each for each in probes if each.surface == name and replica in (None, each.replica)]
-    after = sorted((each for each in tried if each.start >= revoke.end), key=lambda each: (each.start, each.n))
+    due = revoke.end + bound
+    after = sorted((each for each in tried if each.start >= due), key=lambda each: (each.start, each.n))
     accepted = [each.start - revoke.end for each in mine if each.outcome == "accepted"]
     late = [seconds for seconds in accepted if seconds >= 0]
     refused = [each.start - revoke.end for each in mine if each.outcome == "refused" and each.start >= revoke.end]

@@ -21,7 +21,8 @@ from drills.facts import load_facts
 from drills.fleet import Fleet
 from drills.gateway import GatewayClient
 from drills.history import History
-from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors, save_journal
+from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors
+from drills.keeping import keep, make_room
 from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
@@ -94,7 +95,9 @@ async def run_drill(
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
+        OutUnusable: nothing can be written into `out` (exit code 2).
     """
+    make_room(out)
     response = Response(*runbook, target.rstrip("/"), admin_token, out, transport) if runbook else None
     more = int(runbook[0].runbook.longest_seconds() * RUNBOOK_REQUESTS) if runbook else 0
     history = History(asyncio.get_running_loop().time, scenario.limits.max_requests + more)
@@ -186,7 +189,7 @@ def _journal(
         seed=exercise.seed,
         speed=exercise.clock.speed,
         target=exercise.client.target,
-        versions=Versions(leakdrill=_own_version(), gateway=seen.version, python=platform.python_version()),
+        versions=Versions(leakdrill=own_version(), gateway=seen.version, python=platform.python_version()),
         consistency=seen.consistency,
         defects=seen.defects,
         replicas=_replicas(exercise, seen),
@@ -274,25 +277,28 @@ def _memories(exercise: Exercise) -> dict[str, float] | None:
     return memories or None
 
 
-def _own_version() -> str | None:
+def own_version() -> str | None:
+    """What is installed; None where it is not."""
     with suppress(PackageNotFoundError):
         return version("leakdrill")
     return None
 
 
 def _write(journal: Journal, out: Path, error: DrillError | None) -> DrillResult:
-    path = out / "journal.json"
-    save_journal(journal, path)
-    verdict = journal.verdict
-    code = dict(EXIT_CODES)[verdict.verdict]
-    if error:
-        code = error.exit_code if error.exit_code == 3 else DrillError.exit_code
+    kept = keep(journal, out, render_all)
     return DrillResult(
         status=journal.status,
-        verdict=verdict.verdict,
-        reasons=verdict.reasons,
-        exit_code=code,
-        error=journal.error,
+        verdict=journal.verdict.verdict,
+        reasons=journal.verdict.reasons,
+        exit_code=exit_code_of(journal.verdict.verdict, error or kept.error),
+        error="; ".join(str(each) for each in (error, kept.error) if each) or None,
         out=out,
-        paths={"journal.json": path, **render_all(path, out)},
+        paths=kept.paths,
     )
+
+
+def exit_code_of(verdict: VerdictWord, error: DrillError | None) -> int:
+    """What a command ends with: an error of the drill's own goes before its verdict."""
+    if error:
+        return error.exit_code if error.exit_code == 3 else DrillError.exit_code
+    return dict(EXIT_CODES)[verdict]

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal
 
 import click
 import httpx
 from rich.console import Console
 
-from drills.errors import DrillError
-from drills.report import render_all
+from drills.compare import TITLES, render_comparison, variants
+from drills.rendering import render
 from drills.response import Ask
 from drills.runbook_file import RunbookFile
 from drills.runner import DrillResult, run_drill
@@ -26,6 +26,9 @@ from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
+from gateway.commands.drill_rate import rate
+from gateway.commands.drill_watch import watch
+from gateway.commands.leaving import or_leave
 from gateway.commands.reporter import publish_key
 from gateway.commands.screen import DrillScreen
 from gateway.commands.serve import default_workers
@@ -33,7 +36,6 @@ from gateway.errors import OperatorError
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor, free_ports
 
-T = TypeVar("T")
 Intake = Literal["observe", "quarantine", "revoke"]
 
 speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Replay seconds per second.")
@@ -42,6 +44,10 @@ speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=Tru
 @click.group()
 def drill() -> None:
     """Run, check, list and report drills."""
+
+
+drill.add_command(watch)
+drill.add_command(rate)
 
 
 @drill.command("run")
@@ -104,7 +110,7 @@ def run(
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for the reports [the journal's].")
 def report(journal: Path, out: Path | None) -> None:
     """Write the reports of JOURNAL again."""
-    for path in or_leave(lambda: render_all(journal, out or journal.parent)).values():
+    for path in or_leave(lambda: render(journal, out or journal.parent)).values():
         click.echo(path)
 
 
@@ -114,6 +120,35 @@ def lint(file: str) -> None:
     """Check a scenario FILE without running it."""
     loaded = or_leave(lambda: load_scenario(file))
     click.echo(f"{file}: fine: {loaded.scenario.title}, {len(loaded.msel)} MSEL lines")
+
+
+@drill.command("compare")
+@click.argument("scenario")
+@speed_option
+@click.option("--seed", type=click.IntRange(min=0), help="For visitors and their choices.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for the comparison, and each cut's journal.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Workers of each cut's own gateway.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
+def compare_cuts(
+    scenario: str, speed: float | None, seed: int | None, out: Path | None, workers: int | None, data: Path | None
+) -> None:
+    """Play SCENARIO three times: revoking the leaked tokens, their cohort, and everybody."""
+    loaded = or_leave(lambda: load_scenario(scenario))
+    folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
+    codes: list[int] = []
+    for name, one in variants(loaded).items():
+        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
+            url, token = supervisor.gateway_url, supervisor.admin_token
+            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+        click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
+        if done.status == "interrupted" or "journal.json" not in done.paths:
+            click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
+            sys.exit(4)
+        codes.append(done.exit_code)
+    paths = or_leave(lambda: render_comparison({name: folder / name for name in TITLES}, folder))
+    for path in paths.values():
+        click.echo(path)
+    sys.exit(max(codes, key=(0, 3, 1, 2, 4).index))
 
 
 @drill.command("list")
@@ -229,16 +264,3 @@ async def _tend(tend: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(0.5)
         tend()
-
-
-def or_leave(action: Callable[[], T]) -> T:
-    """The action's result; a DrillError becomes one line and its exit code."""
-    try:
-        return action()
-    except DrillError as exc:
-        _leave(str(exc), exc.exit_code)
-
-
-def _leave(message: str, code: int) -> NoReturn:
-    click.echo(f"leakdrill: {message}", err=True)
-    sys.exit(code)

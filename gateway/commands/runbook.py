@@ -18,7 +18,8 @@ from drills.scenario import Scenario, load_scenario
 from gateway import settings as settings_module
 from gateway.commands.answers import Answers
 from gateway.commands.control_client import read_admin_token
-from gateway.commands.drill import count_replicas, or_leave, own_gateway, play, report_folder, tell, with_topology
+from gateway.commands.drill import count_replicas, own_gateway, play, report_folder, tell, with_topology
+from gateway.commands.leaving import or_leave
 from gateway.commands.serve import default_workers
 from gateway.errors import OperatorError
 

@@ -84,7 +84,7 @@ async def test_the_blocks_follow_whatever_is_done_to_jobs(desk: Desk, seed: int)
         tx.execute(chance.choice(CHANGES).format(", ".join(map(str, chosen or [0]))))
 
     for number in range(40):
-        await desk.store.write(lambda tx, number=number: step(tx, number))
+        await desk.store.write(lambda tx, number=number: step(tx, number))  # type: ignore[misc]
         await desk.store.read(lambda tx: agrees(tx, chance))
     await desk.store.write(lambda tx: tx.execute("UPDATE jobs SET status = 'failed'"))
     await desk.store.read(lambda tx: agrees(tx, chance))
@@ -126,7 +126,7 @@ async def test_places_in_a_long_line_are_exact_on_two_gateways(make_desk: DeskMa
     async def compare() -> None:
         line = await one.store.read(line_of)
         for id, token in watched:
-            job = await one.store.read(lambda tx, id=id: jobs.get(tx, id))
+            job = await one.store.read(lambda tx, id=id: jobs.get(tx, id))  # type: ignore[misc]
             assert job is not None
             if job.place in line:
                 expected = line.index(job.place)
