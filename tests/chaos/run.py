@@ -30,7 +30,7 @@ from postgres import Server
 WORKERS, SLOTS, CLIENTS = 3, 2, 24
 UP_SECONDS = 40.0  # until a process that was started again must be at work
 END_SECONDS = 90.0  # after the last fault, until every video must have ended
-FINDING_SECONDS = 1.0  # two heartbeats: what a watcher may need beyond the lease
+FINDING_SECONDS = 2.0  # four heartbeats: what a watcher may need beyond the lease
 OUTAGE_SECONDS = 3.0  # how long the database is not there, at most, once it was ended
 RESTART_SECONDS = 10.0  # what a killed worker's job may wait for its next attempt
 PROFILES = Path(__file__).with_name("profiles")
@@ -101,7 +101,7 @@ class Outcome:
             ("other violations", str(sum(broken.values()) - broken["lost"] - broken["doubled"])),
             ("executions", str(executions(self.history.events))),
             ("jobs that lost their worker by a kill", str(len(self.waits) + self.alone)),
-            ("of them while those who could take them were ended", str(self.alone)),
+            ("of them with nobody there to find or take them", str(self.alone)),
             ("from the kill to the next attempt", self._waits()),
             ("files of attempts that came to nothing, swept", str(self.swept)),
             ("event list", f"{len(self.history.events)} lines"),

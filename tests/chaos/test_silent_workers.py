@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos import evidence
+from chaos import evidence, stores
 from chaos.clients import Crowd
 from chaos.history import History, check
 from chaos.run import PROFILES
@@ -54,7 +54,7 @@ def _lines(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("store", stores("postgresql"))
 def test_the_late_finish_of_a_frozen_worker_is_refused(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
