@@ -49,8 +49,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has shown. `waits` tells how long jobs waited from their worker's end to their next attempt, where
-    another worker was there to take them; `alone` counts those where none was."""
+    """What a run has shown. `waits` tells how long jobs waited from their worker's end to their next attempt; `alone`
+    counts those that waited too long while nobody was there to find or take them."""
 
     store: str
     seed: int
@@ -101,7 +101,7 @@ class Outcome:
             ("other violations", str(sum(broken.values()) - broken["lost"] - broken["doubled"])),
             ("executions", str(executions(self.history.events))),
             ("jobs that lost their worker by a kill", str(len(self.waits) + self.alone)),
-            ("of them with nobody there to find or take them", str(self.alone)),
+            ("of them late, with nobody there to take them", str(self.alone)),
             ("from the kill to the next attempt", self._waits()),
             ("files of attempts that came to nothing, swept", str(self.swept)),
             ("event list", f"{len(self.history.events)} lines"),
@@ -269,7 +269,7 @@ def running(data: Path, server: Server | None, **settings: Any) -> Iterator[Live
         yield live
 
 
-def drill(data: Path, *, seed: int, kills: int, server: Server | None = None) -> Outcome:
+def drill(data: Path, *, seed: int, kills: int, server: Server | None = None, clients: int = CLIENTS) -> Outcome:
     """A whole run in the directory `data`, on SQLite there or on `server`'s database."""
     began = time.monotonic()
     with running(data, server) as live:
@@ -278,7 +278,7 @@ def drill(data: Path, *, seed: int, kills: int, server: Server | None = None) ->
         plan = faults.schedule(seed, kills, workers=WORKERS, lease=settings.lease_seconds, weights=weights)
         issued = live.issue()
         deadline = time.monotonic() + 3 * plan[-1].at + UP_SECONDS + END_SECONDS
-        crowd = Crowd(live.url, issued["token"], seed, CLIENTS, deadline)
+        crowd = Crowd(live.url, issued["token"], seed, clients, deadline)
         crowd.start()
         run = Run(live, plan, server)
         run.carry_out()
@@ -307,8 +307,8 @@ def drill(data: Path, *, seed: int, kills: int, server: Server | None = None) ->
 
 
 def _waits(events: list[Event], stops: list[Stop], lease: float) -> tuple[list[Restart], int]:
-    """How long each job of an ended worker waited for its next attempt, and how many jobs nobody could find or take:
-    those who watched were ended too, or the database was."""
+    """How long each job of an ended worker waited for its next attempt, and how many waited too long because nobody
+    could find or take them: those who watched were ended too, or the database was."""
     away = {stop.name: [(one.at, one.until) for one in stops if one.name == stop.name] for stop in stops}
     workers, gateways = spells(events, away), spells(events, away, "gateway.started")
     outages = [stop.at for stop in stops if stop.kind in ("database", "server")]
@@ -321,7 +321,8 @@ def _waits(events: list[Event], stops: list[Stop], lease: float) -> tuple[list[R
                 continue
             end = max(found, stop.at + min(restart.seconds, RESTART_SECONDS))
             down = any(stop.at - OUTAGE_SECONDS <= at <= end for at in outages)
-            if watched and could_have(workers, found, end) and not down:
+            in_time = restart.seconds <= RESTART_SECONDS
+            if in_time or (watched and could_have(workers, found, end) and not down):
                 waits.append(restart)
             else:
                 alone += 1

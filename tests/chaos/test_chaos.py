@@ -7,7 +7,7 @@ from chaos.faults import Fault
 from chaos.run import Outcome, drill
 from postgres import LASTING, own_server
 
-KILLS, SEED = 8, 7
+KILLS, SEED, CLIENTS = 8, 7, 12
 
 
 def proved(outcome: Outcome) -> None:
@@ -19,12 +19,12 @@ def proved(outcome: Outcome) -> None:
 
 
 def test_nothing_is_lost_or_doubled_on_sqlite(tmp_path: Path) -> None:
-    proved(drill(tmp_path / "data", seed=SEED, kills=KILLS))
+    proved(drill(tmp_path / "data", seed=SEED, kills=KILLS, clients=CLIENTS))
 
 
 def test_nothing_is_lost_or_doubled_on_postgresql(tmp_path: Path, postgres_programs: Path) -> None:
     with own_server(postgres_programs, LASTING) as server:
-        outcome = drill(tmp_path / "data", seed=SEED, kills=KILLS, server=server)
+        outcome = drill(tmp_path / "data", seed=SEED, kills=KILLS, clients=CLIENTS, server=server)
     proved(outcome)
     assert outcome.done["database"] + outcome.done["server"] > 0
 
