@@ -57,7 +57,7 @@ def main() -> None:
     if given.role:
         ROLES[given.role[0]](given.role[1])
         return
-    rounds, scale = (1, 1) if given.quick else (3, 2)
+    rounds, scale = (1, 1) if given.quick else (3, 4)
     if given.only != "postgresql":
         on_sqlite(rounds, scale)
     if given.only != "sqlite":
@@ -68,9 +68,9 @@ def on_sqlite(rounds: int, scale: int) -> None:
     rates: dict[str, list[float]] = {"leakdrill": [], "bare": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            rates["leakdrill"].append(of_leakdrill(Settings(data=Path(folder), render="null"), 3000 * scale))
+            rates["leakdrill"].append(of_leakdrill(Settings(data=Path(folder), render="null"), 1500 * scale))
         with tempfile.TemporaryDirectory() as folder:
-            rates["bare"].append(of_bare_sqlite(Path(folder) / "bare.db", 20_000 * scale))
+            rates["bare"].append(of_bare_sqlite(Path(folder) / "bare.db", 10_000 * scale))
     told("SQLite", "a bare claim loop", rates["leakdrill"], rates["bare"], 0.3)
     with tempfile.TemporaryDirectory() as folder:
         latency("SQLite", Settings(data=Path(folder), render="null"), 100 * scale)
@@ -86,11 +86,11 @@ def on_postgresql(rounds: int, scale: int) -> None:
         for number in range(rounds):
             with database(url, f"ours_{number}") as own, tempfile.TemporaryDirectory() as folder:
                 settings = Settings(data=Path(folder), database_url=own, render="null")
-                rates["leakdrill"].append(of_leakdrill(settings, 1500 * scale))
+                rates["leakdrill"].append(of_leakdrill(settings, 600 * scale))
             with database(url, f"engine_{number}") as own:
-                rates["engine"].append(of_engine(own, 2000 * scale))
+                rates["engine"].append(of_engine(own, 1500 * scale))
             with database(url, f"bare_{number}") as own:
-                rates["bare"].append(of_bare_postgresql(own, 4000 * scale))
+                rates["bare"].append(of_bare_postgresql(own, 3000 * scale))
         told("PostgreSQL", "Procrastinate alone", rates["leakdrill"], rates["engine"], 0.8)
         told("PostgreSQL", "a SKIP LOCKED loop", rates["leakdrill"], rates["bare"], None)
         with database(url, "latency") as own, tempfile.TemporaryDirectory() as folder:

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(5.0, gt=0, description="How long a worker may be silent before its job is taken over.")
     heartbeat_seconds: float = Field(0.5, gt=0, description="How often a worker extends its leases and tells progress.")
     guard_seconds: float = Field(0.1, gt=0, description="How often a worker checks that its jobs are still its own.")
-    poll_seconds: float = Field(0.02, gt=0, description="How often an idle worker looks for a job.")
+    poll_seconds: float = Field(
+        0.01, gt=0, description="How often an idle worker looks for a job, where no engine delivers them."
+    )
     max_attempts: int = Field(3, ge=1, description="Attempts at a job before it fails with `worker_lost`.")
     render: Literal["full", "cached", "null"] = Field(
         "full",

@@ -23,6 +23,7 @@ from gateway.errors import StoreUnavailable
 from gateway.jobs import lifecycle
 from gateway.jobs.dispatch import Post
 from gateway.store import messages
+from gateway.store.engine import analyse, changed_tables
 from gateway.store.jobs import Job
 from gateway.store.messages import QUEUE, SENT, TAKEN, TASK
 from gateway.store.receiving import Taken
@@ -192,6 +193,8 @@ async def _recover(post: Post) -> None:
             attempts = post.settings.max_attempts
             await lifecycle.recover_silent(post.store, worker=post.name, now=now, max_attempts=attempts)
             if beats % RECONCILE_EVERY == 0:
+                if await post.store.read(changed_tables):
+                    await post.store.write(analyse)
                 mended = await lifecycle.reconcile(post.store, actor=post.name, now=now)
                 if mended:
                     log.warning("action=queue_mended worker=%s what=%s", post.name, mended)

@@ -62,17 +62,21 @@ class EmbeddedLoop:
 
     async def run(self, post: Post) -> None:
         busy: set[asyncio.Task[bool]] = set()
-        while not post.draining.is_set():
-            jobs = await self._claim(post, post.slots - len(busy))
-            busy |= {asyncio.create_task(post.try_attempt(job)) for job in jobs}
-            if len(busy) == post.slots:
-                ended, busy = await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                ended = {one for one in busy if one.done()}
-                busy -= ended
-            if not all(one.result() for one in ended) or (not jobs and not ended):
-                await post.pause(post.settings.poll_seconds)
-        await asyncio.gather(*busy)
+        try:
+            while not post.draining.is_set():
+                jobs = await self._claim(post, post.slots - len(busy))
+                busy |= {asyncio.create_task(post.try_attempt(job)) for job in jobs}
+                if len(busy) == post.slots:
+                    ended, busy = await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    ended = {one for one in busy if one.done()}
+                    busy -= ended
+                if not all(one.result() for one in ended) or (not jobs and not ended):
+                    await post.pause(post.settings.poll_seconds)
+            await asyncio.gather(*busy)
+        finally:
+            for one in busy:
+                one.cancel()
 
     async def _claim(self, post: Post, free: int) -> list[Job]:
         try:

@@ -45,11 +45,13 @@ async def claim_some(
         return []
 
     def work(tx: Connection) -> list[Job]:
-        recover(tx, worker=worker, now=now, max_attempts=max_attempts)
+        silent = leases.any_silent(tx)
+        if silent:
+            recover(tx, worker=worker, now=now, max_attempts=max_attempts)
         if tx.delivered:
             return [one.job for one in receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)]
         taken: list[Job] = []
-        while len(taken) < most and (candidate := jobs.next_claim(tx)) is not None:
+        while len(taken) < most and (candidate := jobs.next_claim(tx, silent=silent)) is not None:
             job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
             if job is None:
                 break

@@ -63,6 +63,11 @@ _MARKS = re.compile(
 )
 
 
+# The first column of a partial index, which its condition fixes. SQLite wants it there; PostgreSQL takes what the
+# condition implies out of the question, is left without a value for the first column, and walks the whole index.
+_CONSTANT = ("(status, ", "(")
+
+
 def tables(text: str) -> str:
     """Statements that create, on PostgreSQL, the tables that `text` creates on SQLite."""
     table = ""
@@ -81,7 +86,7 @@ def tables(text: str) -> str:
             return f"BIGINT PRIMARY KEY {how}"
         return "" if found["rowid"] else _TYPES[found["type"]]
 
-    return _PRELUDE + _WORDS.sub(said, text)
+    return _PRELUDE + _WORDS.sub(said, text.replace(*_CONSTANT))
 
 
 @lru_cache(maxsize=1024)

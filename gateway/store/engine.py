@@ -51,3 +51,21 @@ def ensure_engine_tables(connection: Session) -> None:
             f"those as of {version()}; install the same version everywhere, or name an empty database in "
             "LEAKDRILL_DATABASE_URL"
         )
+
+
+# The server does so by itself once a minute, long after a burst: until then it plans as if the tables were empty.
+_CHANGED = """
+    SELECT relname AS name FROM pg_stat_user_tables WHERE schemaname = current_schema()
+    AND relname IN ('jobs', 'tokens', 'procrastinate_jobs') AND n_mod_since_analyze > 1000 + n_live_tup / 2
+"""
+
+
+def changed_tables(tx: Connection) -> list[str]:
+    """Tables of the queue whose statistics are of long ago, by what has changed since."""
+    return [row["name"] for row in tx.fetch_all(_CHANGED)] if tx.delivered else []
+
+
+def analyse(tx: Connection) -> None:
+    """Renews them."""
+    for name in changed_tables(tx):
+        tx.execute(f"ANALYZE {name}")

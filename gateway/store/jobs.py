@@ -136,14 +136,18 @@ def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection) -> Job | None:
-    """The job to take next: first one whose worker fell silent, else the one whose turn it is. Its token must be good,
-    or have been revoked so that the job goes on."""
-    row = tx.fetch_one(
-        f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
-        f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
-        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
-    ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
+def next_claim(tx: Connection, *, silent: bool = True) -> Job | None:
+    """The job to take next: first one whose worker fell silent, unless there is none (not `silent`), else the one whose
+    turn it is. Its token must be good, or have been revoked so that the job goes on."""
+    row = None
+    if silent:
+        row = tx.fetch_one(
+            f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
+            f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
+            f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
+        )
+    if row is None and (seq := turns.next_seq(tx)) is not None:
+        row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": seq})
     return job_of(row) if row else None
 
 

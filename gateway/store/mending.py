@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store.messages import OVERDUE, QUEUE, WAITING, WINDOW, refill_all
+from gateway.store.messages import LINE, ORDER, OVERDUE, QUEUE, WAITING, WINDOW, refill_all
 from gateway.store.protocol import Connection
 
 
@@ -24,11 +24,10 @@ class Faults:
 
 # The first of each token's line, since no others have messages. One that is handed over, or ended, leads to nothing.
 _LOST = f"""
-    SELECT first.seq, first.message FROM ({WAITING}) AS waiting, LATERAL (
-        SELECT seq, message FROM jobs WHERE status = 'queued' AND accessor = waiting.accessor
-        ORDER BY priority, turn, seq LIMIT {2 * WINDOW}) AS first
-    WHERE first.message IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM procrastinate_jobs AS sent WHERE sent.id = first.message AND sent.status = 'todo')
+    SELECT first.seq, first.message FROM ({WAITING}) AS tokens,
+    LATERAL (SELECT seq, message {LINE} {ORDER} LIMIT {2 * WINDOW}) AS first
+    LEFT JOIN LATERAL (SELECT status FROM procrastinate_jobs WHERE id = first.message LIMIT 1) AS sent ON TRUE
+    WHERE first.message IS NOT NULL AND coalesce(sent.status <> 'todo', TRUE)
 """
 _NAMELESS = f"""
     FROM procrastinate_jobs AS sent LEFT JOIN jobs ON jobs.id = sent.args ->> 'job'

@@ -48,15 +48,15 @@ def _send(priority: str) -> str:
 
 
 # What waits of one token, first served first; its sent ones are the first of these.
-_LINE = "FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor"
-_ORDER = "ORDER BY priority, turn, seq"
+LINE = "FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor"
+ORDER = "ORDER BY priority, turn, seq"
 _PARKED = f"""
     FROM ({{tokens}}) AS waiting JOIN tokens USING (accessor),
-    LATERAL (SELECT count(message) AS sent FROM (SELECT message {_LINE} {_ORDER} LIMIT {WINDOW}) AS first) AS line,
+    LATERAL (SELECT count(message) AS sent FROM (SELECT message {LINE} {ORDER} LIMIT {WINDOW}) AS first) AS line,
     LATERAL (SELECT CASE WHEN tokens.in_flight IS NULL THEN {WINDOW} ELSE least({WINDOW}, tokens.in_flight - (
         SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor)) END AS may) AS room,
-    LATERAL (SELECT seq {_LINE} AND message IS NULL AND ({GOOD} OR spared IS NOT NULL)
-             {_ORDER} LIMIT greatest(0, room.may - line.sent)) AS parked
+    LATERAL (SELECT seq {LINE} AND message IS NULL AND ({GOOD} OR spared IS NOT NULL)
+             {ORDER} LIMIT greatest(0, room.may - line.sent)) AS parked
 """
 # From token to token through an index, as in `turns`.
 WAITING = """

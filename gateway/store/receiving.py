@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.store import fairness, jobs, messages
 from gateway.store.job import Job, JobStatus
 from gateway.store.leases import SILENT
-from gateway.store.messages import LOW, WINDOW, Message
+from gateway.store.messages import LINE, LOW, ORDER, WINDOW, Message
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
@@ -35,8 +35,7 @@ _TAKE = f"""
             OR was.status = 'in_progress' AND was.{SILENT})
         RETURNING {jobs.COLUMNS_OF_JOBS}, was.status AS was_status, was.worker AS was_worker,
             coalesce(tokens.in_flight > {WINDOW}, TRUE) AND EXISTS (SELECT 1 FROM (
-                SELECT message FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor
-                ORDER BY priority, turn, seq LIMIT {LOW}) AS soon WHERE message IS NULL) AS few)
+                SELECT message {LINE} {ORDER} LIMIT {LOW}) AS soon WHERE message IS NULL) AS few)
     SELECT told.id AS message, told.job, taken.* FROM told LEFT JOIN taken ON TRUE
 """
 
