@@ -84,7 +84,7 @@ async def submit(
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
         )
-        line.joined()
+        line.joined(job)
         return _standing(tx, line, job, now)
 
     return await store.write(work, brief=True)
@@ -128,7 +128,7 @@ async def poll(
         if found is None or not found[0].accepted(now):
             return None
         token, job = found
-        standing = _known_standing(line, job) if job is not None else None
+        standing = _known_standing(tx, line, job) if job is not None else None
         return (token, standing) if job is None or standing is not None else None
 
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
@@ -293,7 +293,7 @@ def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now
     return None
 
 
-def _known_standing(line: Line, job: Job) -> Standing | None:
+def _known_standing(tx: Connection, line: Line, job: Job) -> Standing | None:
     """Where a job stands, as far as what was read of the line a moment ago tells it."""
     if job.ended:
         return Standing(job, None, None)
@@ -302,8 +302,8 @@ def _known_standing(line: Line, job: Job) -> Standing | None:
         return None
     if job.status is JobStatus.IN_PROGRESS:
         return _running(load, job)
-    ahead = line.place(load, job)
-    return None if ahead is None else Standing(job, ahead, load.eta_seconds(ahead))
+    ahead = line.ahead(tx, load, job)
+    return Standing(job, ahead, load.eta_seconds(ahead))
 
 
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:

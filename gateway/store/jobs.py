@@ -33,18 +33,6 @@ class QueueCounts:
     running: int
 
 
-@dataclass(frozen=True)
-class LineSegment:
-    """The waiting jobs of one priority: how many, the `seq` of the first and the last, and whether they all have the
-    same turn, so that `seq` alone is their order."""
-
-    priority: int
-    count: int
-    first: int
-    last: int
-    by_arrival: bool
-
-
 def insert(
     tx: Connection,
     *,
@@ -97,19 +85,10 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
     return [job_of(row) for row in rows]
 
 
-def ahead_of(tx: Connection, job: Job) -> int:
-    """How many waiting jobs will be served before this one."""
-    row = tx.fetch_one(
-        "SELECT count(*) AS n FROM jobs WHERE status = 'queued' AND (priority, turn, seq) < (:priority, :turn, :seq)",
-        {"priority": job.priority, "turn": job.turn, "seq": job.seq},
-    )
-    return row["n"] if row else 0
-
-
 def queue_counts(tx: Connection) -> QueueCounts:
     """The length of the line and of what is being rendered."""
     row = tx.fetch_one(
-        "SELECT (SELECT count(*) FROM jobs WHERE status = 'queued') AS waiting, "
+        "SELECT (SELECT coalesce(sum(n), 0) FROM line_blocks) AS waiting, "
         "(SELECT count(*) FROM jobs WHERE status = 'in_progress') AS running"
     )
     return QueueCounts(row["waiting"], row["running"]) if row else QueueCounts(0, 0)
@@ -119,21 +98,6 @@ def count_by_status(tx: Connection) -> dict[str, int]:
     """All jobs that are not deleted, by status."""
     rows = tx.fetch_all("SELECT status, count(*) AS n FROM jobs WHERE deleted_at IS NULL GROUP BY status")
     return {row["status"]: row["n"] for row in rows}
-
-
-def segments(tx: Connection) -> list[LineSegment]:
-    """The waiting line by priority, first served first."""
-    rows = tx.fetch_all(
-        "SELECT priority, count(*) AS n, min(seq) AS first, max(seq) AS last, min(turn) = max(turn) AS by_arrival "
-        "FROM jobs WHERE status = 'queued' GROUP BY priority ORDER BY priority"
-    )
-    return [LineSegment(row["priority"], row["n"], row["first"], row["last"], bool(row["by_arrival"])) for row in rows]
-
-
-def waiting_places(tx: Connection) -> list[Place]:
-    """The waiting line, first served first."""
-    rows = tx.fetch_all("SELECT priority, turn, seq FROM jobs WHERE status = 'queued' ORDER BY priority, turn, seq")
-    return [(priority, turn, seq) for priority, turn, seq in rows]
 
 
 def running(tx: Connection) -> int:

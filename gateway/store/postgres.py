@@ -24,6 +24,7 @@ from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.batches import Outcome, settle
+from gateway.store.counting import POSTGRES_COUNTING
 from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
@@ -252,7 +253,7 @@ def _create_schema(connection: PostgresConnection) -> None:
     connection.command(_WRITING)
     row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
     if row is None or not row["there"]:
-        connection.command(tables(SQLITE))
+        connection.command(tables(SQLITE) + POSTGRES_COUNTING)
         connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
     found = connection.fetch_one("SELECT version FROM schema_version")
     _commit(connection)

@@ -118,6 +118,17 @@ CREATE TABLE turns (
     PRIMARY KEY (root, priority)
 ) WITHOUT ROWID;
 
+-- How many wait, by stretches of the line that each begin at a place. `counting` keeps it.
+CREATE TABLE line_blocks (
+    priority INTEGER NOT NULL,
+    turn     INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    changes  INTEGER NOT NULL,
+    PRIMARY KEY (priority, turn, seq)
+) WITHOUT ROWID;
+INSERT INTO line_blocks (priority, turn, seq, n, changes) VALUES (-9223372036854775808, 0, 0, 0, 0);
+
 CREATE TABLE revocations (
     id              TEXT PRIMARY KEY,
     selector        TEXT NOT NULL,

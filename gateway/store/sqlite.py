@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.batches import Outcome, settle
+from gateway.store.counting import SQLITE_COUNTING
 from gateway.store.protocol import ChainEnd, Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
@@ -261,7 +262,7 @@ def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
     raw.execute("BEGIN IMMEDIATE")
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        for statement in SQLITE.split(";\n"):
+        for statement in (SQLITE + SQLITE_COUNTING).split(";\n"):
             raw.execute(statement)
         raw.execute(f"PRAGMA user_version = {VERSION}")
     raw.execute("COMMIT")
