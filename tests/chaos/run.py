@@ -30,6 +30,8 @@ from postgres import Server
 WORKERS, SLOTS, CLIENTS = 3, 2, 24
 UP_SECONDS = 40.0  # until a process that was started again must be at work
 END_SECONDS = 90.0  # after the last fault, until every video must have ended
+FINDING_SECONDS = 2.0  # four heartbeats: what a watcher may need beyond the lease
+OUTAGE_SECONDS = 3.0  # how long the database is not there, at most, once it was ended
 RESTART_SECONDS = 10.0  # what a killed worker's job may wait for its next attempt
 PROFILES = Path(__file__).with_name("profiles")
 
@@ -99,7 +101,7 @@ class Outcome:
             ("other violations", str(sum(broken.values()) - broken["lost"] - broken["doubled"])),
             ("executions", str(executions(self.history.events))),
             ("jobs that lost their worker by a kill", str(len(self.waits) + self.alone)),
-            ("of them while no other worker was at work", str(self.alone)),
+            ("of them with nobody there to find or take them", str(self.alone)),
             ("from the kill to the next attempt", self._waits()),
             ("files of attempts that came to nothing, swept", str(self.swept)),
             ("event list", f"{len(self.history.events)} lines"),
@@ -305,17 +307,21 @@ def drill(data: Path, *, seed: int, kills: int, server: Server | None = None) ->
 
 
 def _waits(events: list[Event], stops: list[Stop], lease: float) -> tuple[list[Restart], int]:
-    """How long each job of an ended worker waited for its next attempt, and how many jobs nobody could take."""
+    """How long each job of an ended worker waited for its next attempt, and how many jobs nobody could find or take:
+    those who watched were ended too, or the database was."""
     away = {stop.name: [(one.at, one.until) for one in stops if one.name == stop.name] for stop in stops}
-    at_work = spells(events, away)
+    workers, gateways = spells(events, away), spells(events, away, "gateway.started")
+    outages = [stop.at for stop in stops if stop.kind in ("database", "server")]
     waits, alone = [], 0
     for stop in (one for one in stops if one.kind == "worker"):
+        found = stop.at + lease + FINDING_SECONDS
+        watched = could_have([*workers, *gateways], stop.at, found)
         for restart in restarts(events, stop.name, stop.at):
             if restart.seconds is None:
                 continue
-            # From when the lease ran out: before that, nobody may.
-            begin, end = stop.at + lease, stop.at + max(lease, min(restart.seconds, RESTART_SECONDS))
-            if could_have(at_work, begin, end):
+            end = max(found, stop.at + min(restart.seconds, RESTART_SECONDS))
+            down = any(stop.at - OUTAGE_SECONDS <= at <= end for at in outages)
+            if watched and could_have(workers, found, end) and not down:
                 waits.append(restart)
             else:
                 alone += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos import evidence
+from chaos import evidence, stores
 from chaos.clients import Crowd
 from chaos.history import History, check
 from chaos.run import PROFILES
@@ -44,7 +44,7 @@ def attempt_of(place: evidence.Place, job: str) -> int:
     return int(evidence.rows(place, f"SELECT attempt FROM jobs WHERE id = '{job}'")[0][0])
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("store", stores("sqlite"))
 def test_clocks_an_hour_apart_lose_and_double_nothing(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:

@@ -1,4 +1,4 @@
-"""A worker that freezes for longer than its lease, and wakes: what it finishes then is refused."""
+"""Workers that freeze beyond their lease, or are killed: a late finish is refused, a lost job found."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos import evidence
+from chaos import evidence, stores
 from chaos.clients import Crowd
 from chaos.history import History, check
 from chaos.run import PROFILES
@@ -54,7 +54,7 @@ def _lines(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("store", stores("postgresql"))
 def test_the_late_finish_of_a_frozen_worker_is_refused(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
@@ -105,4 +105,25 @@ def test_the_late_finish_of_a_frozen_worker_is_refused(
         evidence.media(data / "media"),
     )
     assert check(history) == []
+    assert crowd.broken == []
+
+
+def test_the_gateway_finds_out_that_its_only_worker_was_killed(tmp_path: Path) -> None:
+    with live_gateway(
+        tmp_path / "data", workers=1, render="cached", profiles_dir=str(PROFILES), lease_seconds=2.0
+    ) as live:
+        place, issued = live.supervisor.settings.database, live.issue()
+        live.control("PUT", "/control/profile", json={"name": "brief"})
+        crowd = Crowd(live.url, issued["token"], 1, 1, time.monotonic() + 120)
+        crowd.start()
+        worker = live.supervisor.children[1]
+        job = eventually(lambda: held_by(place, worker.process.pid), within=60)
+        worker.process.kill()
+        worker.process.wait()
+        # Nobody is there to take it. Whoever comes then need not watch for a lease's time himself.
+        silent = f"SELECT 1 FROM jobs WHERE id = '{job}' AND attempt = 1 AND lease_until = 0"
+        eventually(lambda: evidence.rows(place, silent) or completed(place, str(job)), within=60)
+        live.supervisor.start_again(worker)
+        eventually(lambda: completed(place, str(job)), within=60)
+        crowd.end()
     assert crowd.broken == []
