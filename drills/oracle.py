@@ -185,7 +185,7 @@ def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revok
 
 
 def _jobs_went_on(jobs: Sequence[JobTrace], bound: float) -> list[Offence]:
-    """I4 for jobs: their own record goes on after the revocation. A job whose submit is forgiven may end as it likes."""
+    """I4 for jobs: their own record goes on after the revocation. One whose submit is forgiven may go on."""
     return [
         Offence(
             rule="job_went_on",
