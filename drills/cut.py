@@ -217,9 +217,11 @@ class Cut:
             self.fresh = await self.fleet.first.issue("controller-001", "controllers")
         except DrillError as error:
             self.did("issue_fresh", False, str(error))
-        while self.history.now() < end:
+        looked = False
+        while not looked or self.history.now() < end:  # once at least, however long the issuing took
             await self.onlookers.look()
             answers = await self.onlookers.look_as(self.fresh) if self.fresh else []
+            looked = True
             await self.clock.sleep(FRESH_LOOK_SECONDS)
         for check in self.scenario.steady_state:
             if check.when == "after":

@@ -11,10 +11,26 @@ from drills.journal import Journal, load_journal
 from drills.runbook_file import load_runbook
 from drills.runbook_run import Question, Reply
 from drills.runner import DrillResult, run_drill
-from drills.scenario import load_scenario
+from drills.scenario import Scenario, load_scenario
 from drills.testing import Fault, MemoryGateway, run_virtual
 
-SMALL = load_scenario(Path(__file__).with_name("small.yaml"))
+
+def hurried() -> Scenario:
+    """The short exercise, without visitors, and begun at once."""
+    small = load_scenario(Path(__file__).with_name("small.yaml"))
+    early = [line.model_copy(update={"at": 0.0 if line.id == "m1" else 1.0}) for line in small.msel]
+    nobody = small.population.traffic.model_copy(update={"arrivals": 0})
+    return small.model_copy(
+        update={
+            "msel": early,
+            "clock": small.clock.model_copy(update={"minutes": 1.0}),
+            "population": small.population.model_copy(update={"traffic": nobody}),
+            "containment": small.containment.model_copy(update={"after_watch_seconds": 1.5}),
+        }
+    )
+
+
+SMALL = hurried()
 HEAD = "name: mine\ndescription: d\nowner: on-call\nstart: START\nsteps:\n"
 REVOKE = """\
   NAME:
@@ -281,3 +297,41 @@ def test_the_files_of_secrets_are_gone_afterwards(tmp_path: Path, monkeypatch: p
     assert sorted(seen) == [("admin_token", 0o600), ("token", 0o600)]
     assert list(tmp_path.glob("leakdrill-runbook-*")) == []
     assert result.exit_code == 0
+
+
+def test_a_script_that_revokes_nobody_is_found_out_and_its_secrets_are_hidden(tmp_path: Path) -> None:
+    """It says that it is done, and prints what it was trusted with. On the clock on the wall, since it is a process."""
+    script = tmp_path / "revoke.sh"
+    text = '#!/bin/sh\necho "revoked $1 by $PWD"; cat "$ADMIN"; echo; cat "$FILE"; echo; echo "$TOKEN"\n'
+    script.write_text(text, encoding="utf-8")
+    script.chmod(0o755)
+    path = tmp_path / "mine.yaml"
+    env = "{ADMIN: '{admin_token_file}', FILE: '{token_file}', TOKEN: '{token}'}"
+    cut = step(REVOKE, "cut", "look").replace(
+        f"http: {{path: /control/revocations, json: {{selector: {{{ALPHA}}}, reason: r}}}}",
+        f"process: {{argv: [./revoke.sh, '{{accessor}}'], env: {env}}}\n    expect: {{contains: revoked}}",
+    )
+    look = step(VERIFY, "look").replace("2s", "500ms")
+    path.write_text(HEAD.replace("START", "cut") + cut + look, encoding="utf-8")
+    gateway = MemoryGateway(admin="s3cret-admin")
+    result = asyncio.run(
+        run_drill(
+            SMALL,
+            target="http://memory",
+            admin_token="s3cret-admin",
+            out=tmp_path / "out",
+            transport=gateway,
+            runbook=(load_runbook(path), yes),
+        )
+    )
+    assert (result.verdict, result.exit_code) == ("not_contained", 1)
+    assert result.reasons[0].startswith("the runbook ended as failed (step look: ")
+    assert result.reasons[0].endswith("; clients still get in")
+    record = journal_of(result).runbook
+    assert record is not None
+    assert (record.steps[0].outcome, record.steps[0].got) == ("ok", "exit code 0")
+    assert record.steps[0].output.splitlines() == [f"revoked tok_3 by {tmp_path.resolve()}", *["[secret]"] * 3]
+    for file in result.paths.values():
+        found = file.read_text(encoding="utf-8")
+        assert "s3cret-admin" not in found
+        assert not any(token in found for token in gateway.tokens)
