@@ -39,6 +39,7 @@ from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight, watch
 from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
+from gateway.jobs import lifecycle
 from gateway.jobs.leftovers import Leftovers
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
@@ -176,7 +177,7 @@ def _wrap(app: Layered, ctx: Context) -> None:
 @asynccontextmanager
 async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) -> AsyncIterator[None]:
     """What goes on beside the requests, while the gateway runs; what is gathered by then is written at its end."""
-    store, clock = ctx.store, ctx.clock
+    store, clock, lease = ctx.store, ctx.clock, ctx.settings.lease_seconds
     await exercise_service.gateway_started(store, now=clock.now(), version=__version__)
     gatherers = [
         asyncio.create_task(watch(ctx.sight, store, clock, ctx.settings.own_url)),
@@ -187,6 +188,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
         asyncio.create_task(Leftovers(ctx.settings.media).run(store)),
+        asyncio.create_task(lifecycle.watch_leases(store, lease_seconds=lease, every=ctx.settings.heartbeat_seconds)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]
     yield

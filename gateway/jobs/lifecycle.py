@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from gateway.errors import StoreUnavailable
 from gateway.events import EventKind
 from gateway.jobs.silence import Silence
 from gateway.jobs.surroundings import ensure_same_protocol
@@ -13,6 +16,8 @@ from gateway.store.jobs import Job, JobStatus
 from gateway.store.mending import Faults
 from gateway.store.receiving import Taken
 from gateway.webhooks import queueing
+
+log = logging.getLogger("leakdrill.gateway")
 
 WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
 WORKER_LOST = "Every worker that tried to render this video fell silent."
@@ -161,6 +166,21 @@ async def look_for_silent(store: Store, silence: Silence) -> None:
     found = silence.look(await store.read(leases.held, snapshot=False))
     if found:
         await store.write(lambda tx: [leases.found_silent(tx, lease) for lease in found])
+
+
+async def watch_leases(store: Store, *, lease_seconds: float, every: float) -> None:
+    """Looks for silent workers until cancelled, for who renews no lease and so cannot know whether others could."""
+    silence = Silence(lease_seconds, at_most=2 * every)
+    while True:
+        await asyncio.sleep(every)
+        try:
+            if silence.look(await store.read(leases.held, snapshot=False)):
+                # They may all have waited for a database that took no writes: once it does, they get time to speak.
+                await store.write(lambda tx: None)
+                await asyncio.sleep(2 * every)
+                await look_for_silent(store, silence)
+        except StoreUnavailable as exc:
+            log.warning("action=leases_not_watched reason=%s", exc)
 
 
 async def complete(

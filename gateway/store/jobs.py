@@ -136,9 +136,9 @@ def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, *, silent: bool = True) -> Job | None:
-    """The job to take next: first one whose worker fell silent, unless there is none (not `silent`), else the one whose
-    turn it is. Its token must be good, or have been revoked so that the job goes on."""
+def next_claim(tx: Connection, *, silent: bool) -> Job | None:
+    """The job to take next: where there is one, first that whose worker fell `silent`, else the one whose turn it is.
+    Its token must be good, or have been revoked so that the job goes on."""
     row = None
     if silent:
         row = tx.fetch_one(

@@ -50,7 +50,7 @@ def main() -> int:
 
 def _report(outcome: Outcome) -> str:
     lines = [f"  {what:<50}{value}" for what, value in outcome.table()]
-    lines += [f"  VIOLATED  {violation}" for violation in outcome.violations]
+    lines += [f"  VIOLATED  {violation}" for violation in (*outcome.violations, *outcome.late)]
     verdict = "nothing lost, nothing doubled" if outcome.sound else "NOT SOUND"
     return "\n".join([f"\n{outcome.store}", *lines, f"  {verdict}\n"])
 

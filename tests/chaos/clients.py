@@ -73,7 +73,7 @@ class Crowd:
             return
         while self._patient():
             shown = self._ask(http, "GET", f"/v1/videos/{job}")
-            if shown is None:
+            if shown is None or shown.status_code >= 500:
                 continue
             state = str(shown.json()["status"]) if shown.status_code == 200 else f"answered {shown.status_code}"
             self.polls.append(Poll(job, time.time(), state))

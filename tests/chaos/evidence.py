@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos.history import File
 from gateway.events import Event
+from gateway.jobs.surroundings import MARKER
 
 Place = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
@@ -42,9 +43,11 @@ def events(place: Place) -> list[Event]:
 
 
 def media(folder: Path) -> dict[str, File]:
-    """Every file of the folder, by name."""
+    """Every file of the folder, by name, but the one that says whose folder it is."""
     found = {}
     for path in sorted(folder.iterdir()):
+        if path.name == MARKER:
+            continue
         content = path.read_bytes()
         found[path.name] = File(len(content), hashlib.sha256(content).hexdigest())
     return found

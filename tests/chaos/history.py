@@ -299,20 +299,22 @@ def restarts(events: Iterable[Line], worker: str, at: float) -> list[Restart]:
 
 @dataclass(frozen=True)
 class Spell:
-    """A time, from `start` to `end`, in which a worker was at work: neither ended nor frozen. Unix seconds."""
+    """A time, from `start` to `end`, in which a process was at work: neither ended nor frozen. Unix seconds."""
 
     worker: str
     start: float
     end: float
 
 
-def spells(events: Iterable[Line], stops: Mapping[str, list[tuple[float, float]]]) -> list[Spell]:
-    """When each worker was at work: from its start on, except where it was stopped (from, until)."""
+def spells(
+    events: Iterable[Line], stops: Mapping[str, list[tuple[float, float]]], kind: str = "worker.started"
+) -> list[Spell]:
+    """When each worker, or the gateway, was at work: from its start on, except where it was stopped (from, until)."""
     found = []
     for event in events:
-        if event.kind == "worker.started":
+        if event.kind == kind:
             since = event.at
-            for begin, end in sorted(stops.get(event.actor, [])):
+            for begin, end in sorted(stop for stop in stops.get(event.actor, []) if stop[0] >= event.at):
                 found.append(Spell(event.actor, since, begin))
                 since = end
             found.append(Spell(event.actor, since, float("inf")))
@@ -320,7 +322,7 @@ def spells(events: Iterable[Line], stops: Mapping[str, list[tuple[float, float]]
 
 
 def could_have(at_work: Iterable[Spell], start: float, end: float) -> bool:
-    """Whether there was somebody who could take over a job: at work all the time between the two."""
+    """Whether there was somebody who could find out, or take over: at work all the time between the two."""
     return any(spell.start <= start and spell.end >= end for spell in at_work)
 
 

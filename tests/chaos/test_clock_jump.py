@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos import evidence
+from chaos import evidence, stores
 from chaos.clients import Crowd
 from chaos.history import History, check
 from chaos.run import PROFILES
@@ -44,7 +44,7 @@ def attempt_of(place: evidence.Place, job: str) -> int:
     return int(evidence.rows(place, f"SELECT attempt FROM jobs WHERE id = '{job}'")[0][0])
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("store", stores("sqlite"))
 def test_clocks_an_hour_apart_lose_and_double_nothing(
     tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
@@ -67,8 +67,8 @@ def test_clocks_an_hour_apart_lose_and_double_nothing(
         first, second = (live.supervisor.children[number].process.pid for number in (1, 2))
         eventually(lambda: held_by(place, first) and held_by(place, second), within=30)
 
-        # One ahead, one behind, the gateway behind, and all back again: nobody's job is taken from him.
-        for clocks in ((HOUR, 0, 0), (HOUR, -HOUR, -HOUR), (-HOUR, HOUR, HOUR), (0, 0, 0), (-HOUR, HOUR, 0)):
+        # One ahead, one behind, the gateway behind, then ahead, then right again: nobody's job is taken from him.
+        for clocks in ((HOUR, -HOUR, -HOUR), (-HOUR, HOUR, HOUR), (-HOUR, HOUR, 0)):
             done = len(crowd.downloads)
             for name, seconds in zip(("worker-1", "worker-2", "gateway"), clocks, strict=True):
                 set_clock(data, name, seconds)

@@ -44,9 +44,12 @@ GOOD = [
 
 
 def verdict(
-    history: list[Exchange], revoke: RevokeCall | None = REVOKE, jobs: list[JobTrace] | None = STOPPED
+    history: list[Exchange],
+    revoke: RevokeCall | None = REVOKE,
+    jobs: list[JobTrace] | None = STOPPED,
+    bound: float = 0.0,
 ) -> Verdict:
-    return judge(history, revoke, leaked={"tok_leaked"}, surfaces=SURFACES, jobs=jobs)
+    return judge(history, revoke, leaked={"tok_leaked"}, surfaces=SURFACES, jobs=jobs, bound=bound)
 
 
 def test_accepted_before_and_refused_after_is_contained() -> None:
@@ -336,3 +339,13 @@ def test_deliveries_that_cease_are_dead_and_those_that_never_came_are_untested()
     assert hooked(9.5).verdict == "contained"
     assert hooked().reasons == ["webhook: no accepted use just before the revocation"]
     assert hooked(9.5, 12.0).verdict == "not_contained"
+
+
+def test_within_a_bound_a_taken_job_is_forgiven_with_all_that_becomes_of_it_and_a_stopped_one_is_not() -> None:
+    taken = JobTrace(
+        job="video_3", accessor="tok_leaked", stood="ended", late=[("job.queued", 0.02), ("job.completed", 9.0)]
+    )
+    assert verdict(GOOD, jobs=[*STOPPED, taken], bound=0.05).verdict == "contained"
+    assert verdict(GOOD, jobs=[*STOPPED, taken], bound=0.01).offences[0].rule == "job_went_on"
+    went_on = JobTrace(job="video_2", accessor="tok_leaked", stood="running", late=[("job.completed", 0.02)])
+    assert verdict(GOOD, jobs=[STOPPED[0], went_on], bound=0.05).offences[0].rule == "job_went_on"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drills.facts import load_facts
-from drills.scenario import ScenarioError, list_scenarios, load_scenario
+from drills.scenario import Scenario, ScenarioError, list_scenarios, load_scenario
 
 SMALL = Path(__file__).with_name("small.yaml")
 
@@ -124,3 +124,9 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ScenarioError, match="cannot be read as a text file"):
         load_scenario(path)
+
+
+@pytest.mark.parametrize("name", [each.name for each in list_scenarios()])
+def test_a_shipped_scenario_comes_back_from_its_journal(name: str) -> None:
+    scenario = load_scenario(name)
+    assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
