@@ -111,14 +111,25 @@ def with_belief(verdict: Verdict, record: RunbookRecord) -> Verdict:
     """The verdict with a first reason that sets what the runbook believes against what clients saw."""
     own = _own_words(record)
     if verdict.verdict == "not_contained":
-        price_only = all(offence.rule == "bystander_refused" for offence in verdict.offences)
-        seen = "clients outside the leak are refused" if price_only else "clients still get in"
+        seen = _seen(verdict, record)
         words = f"the runbook believes that it is done ({own}), but {seen}"
         words = words if record.believes_done else f"{own}; {seen}"
     else:
         seen = "clients saw the same" if verdict.verdict == "contained" else "what clients saw is inconclusive"
         words = f"{own}; {seen}" if record.belief == "contained" else f"{own}; clients: {verdict.verdict}"
     return verdict.model_copy(update={"reasons": [words, *verdict.reasons]})
+
+
+def _seen(verdict: Verdict, record: RunbookRecord) -> str:
+    """What clients saw of a leak that was not contained."""
+    inside = [offence.seconds_after for offence in verdict.offences if offence.rule in ("late_accept", "resurrection")]
+    if not inside:
+        price_only = all(offence.rule == "bystander_refused" for offence in verdict.offences)
+        return "clients outside the leak are refused" if price_only else "jobs of the leaked token went on"
+    call = record.call()
+    if call is not None and record.ended is not None and call.end + max(inside) < record.ended:
+        return f"clients got in for {max(inside):.2f} s after its last cut"
+    return "clients still get in"
 
 
 def _own_words(record: RunbookRecord) -> str:

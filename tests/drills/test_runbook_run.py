@@ -1,6 +1,7 @@
 """Runbooks in the place of a drill's own revocation, against a gateway in memory and in virtual time."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,23 @@ async def never(question: Question) -> Reply:
     raise AssertionError("nobody answers")
 
 
-def drill(folder: Path, *steps: str, faults: tuple[Fault, ...] = (), ask: Any = yes, **more: Any) -> DrillResult:
+def drill(
+    folder: Path,
+    *steps: str,
+    faults: tuple[Fault, ...] = (),
+    ask: Any = yes,
+    gateway: MemoryGateway | None = None,
+    **more: Any,
+) -> DrillResult:
     path = folder / "mine.yaml"
     start = steps[0].split(":")[0].strip()
     path.write_text(HEAD.replace("START", start) + "".join(steps), encoding="utf-8")
-    gateway = MemoryGateway(faults=frozenset(faults))
+    asked = gateway or MemoryGateway(faults=frozenset(faults))
+    first = f"http://{asked.names[0] if asked.names else 'memory'}"
 
     async def play() -> DrillResult:
         return await run_drill(
-            SMALL, target="http://memory", admin_token="admin", out=folder / "out", transport=gateway,
+            SMALL, target=first, admin_token="admin", out=folder / "out", transport=asked,
             wall=lambda: 1e9, runbook=(load_runbook(path), ask), **more,
         )  # fmt: skip
 
@@ -198,6 +207,19 @@ def test_each_ending_has_its_verdict_and_its_words(
     assert (result.status, result.verdict) == ("completed", verdict)
     for found, start in zip(result.reasons, reasons, strict=False):
         assert found.startswith(start)
+
+
+def test_what_lived_on_for_a_while_is_told_apart_from_what_lives(tmp_path: Path) -> None:
+    """A replica that remembers the token for a second: the verify waits for it, and clients got in meanwhile."""
+    gateway = MemoryGateway(names=("r1", "r2"))
+    gateway.told = {"r2": {"profile": "cache-ttl", "seconds": 1.0}}
+    result = drill(
+        tmp_path, step(REVOKE, "cut", "look"), step(VERIFY, "look", "rest"), step(WAIT, "rest"), gateway=gateway
+    )
+    assert (result.verdict, result.exit_code) == ("not_contained", 1)
+    found = r"the runbook believes that it is done \(its look found all that it asked refused\), but "
+    assert re.match(found + r"clients got in for \d\.\d\d s after its last cut", result.reasons[0])
+    assert steps_of(result)[1] == ("look", "ok", "rest")
 
 
 def test_a_persons_time_and_name_are_kept_and_the_drill_waits_calmly(tmp_path: Path) -> None:
