@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from drills.containment import NO_CUT, NOTHING_UNDER_WAY
+from drills.containment import NO_CUT, NOTHING_UNDER_WAY, Selector
 from drills.lines import Place
 from drills.msel import MADE_UP, MselLine
 
@@ -101,7 +101,7 @@ def _leak(scenario: Scenario) -> Iterator[Problem]:
 def _cut_by_notice(scenario: Scenario) -> Iterator[Problem]:
     if scenario.topology.intake != "revoke":
         yield ("containment", "by"), "containment: by notice needs topology.intake revoke"
-    if scenario.containment.selector.model_fields_set - {"all"}:
+    if scenario.containment.selector != Selector(all=True):
         yield ("containment", "selector"), "containment: by notice names the leaked tokens; leave the selector out"
     if scenario.containment.freeze_mint:
         yield ("containment", "freeze_mint"), "containment: freeze_mint goes with by: revocation"
