@@ -3,13 +3,14 @@ FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/leakdrill
-COPY requirements.txt ./
-RUN /opt/leakdrill/bin/pip install --require-hashes -r requirements.txt
+COPY requirements.txt requirements-postgres.txt ./
+RUN /opt/leakdrill/bin/pip install --require-hashes -r requirements.txt -r requirements-postgres.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY frontend frontend
 COPY fake_model fake_model
 COPY drills drills
+COPY loadtest loadtest
 COPY seeds seeds
 RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
 

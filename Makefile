@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz lock clean
+.PHONY: help demo test lint bench fuzz chaos lock clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,9 +35,13 @@ bench: $(DEV) ## Measure, each figure beside its floor. ARGS="--quick"
 fuzz: $(DEV) ## Send the API many cases that its document allows or forbids. ARGS="--examples 300 --seed 7"
 	$(BIN)/python tests/fuzz.py $(ARGS)
 
+chaos: $(DEV) ## End processes at random under load, and prove that nothing is lost or doubled. ARGS="--seed 7 --kills 100"
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
+
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) pyproject.toml --upgrade --group pyproject.toml:dev -o requirements-dev.txt
 	$(COMPILE) pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) --group pyproject.toml:postgres -c requirements-dev.txt -o requirements-postgres.txt
 	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
 
 clean: ## Remove the virtual environment and what runs have left.

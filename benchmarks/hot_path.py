@@ -9,8 +9,9 @@ The gateway checks the token in its database on every request, and a create is c
 and load generator (wrk, 32 connections) have a core each; slices of all servers alternate, and each ratio is of
 slices from the same round. `GET queued` polls a video at the end of the line that the creates have made. A create comes
 as a form, as OpenAI's clients send it, and as JSON, which is what bare FastAPI gets in both rows. Prism and Mockoon run
-from the gateway's own OpenAPI document, mock-llm from two rules; none of them checks a token in a database or keeps a
-job, and mock-llm leaves a form unread.
+from the gateway's own OpenAPI document, mock-llm from two rules; none of them keeps a job, and mock-llm leaves a form
+unread. mock-llm runs twice: with the shortest answers and open to anybody; and as far as it goes at what the gateway
+does, with all the keys of a video, and with its own check of the bearer, which looks into its memory.
 """
 
 from __future__ import annotations
@@ -62,6 +63,18 @@ MOCK_LLM = """
 rules:
   - {path: "/v1/videos/.*", method: GET, response: {status: 200, content: '{"id": "video_1", "status": "queued"}'}}
   - {path: "/v1/videos$", method: POST, response: {status: 200, content: '{"id": "video_{{timestamp}}"}'}}
+"""
+VIDEO = """{
+  "id": "%s", "object": "video", "model": "sora-2", "status": "queued", "progress": 0, "created_at": 1732600000,
+  "completed_at": null, "expires_at": null, "prompt": "a cat playing piano", "seconds": "4", "size": "1280x720",
+  "remixed_from_video_id": null, "error": null
+}"""
+MOCK_LLM_WHOLE = f"""
+oauth:
+  protectedPaths: ["/v1/videos"]
+rules:
+  - {{path: "/v1/videos/.*", method: GET, response: {{status: 200, content: '{VIDEO % "video_1"}'}}}}
+  - {{path: "/v1/videos$", method: POST, response: {{status: 200, content: '{VIDEO % "video_{{timestamp}}"}'}}}}
 """
 FIELDS = {"model": "sora-2", "prompt": "a cat playing piano", "seconds": "4", "size": "1280x720"}
 TARGETS = {"GET ended": 0.6, "GET queued": 0.6, "POST multipart": 0.4, "POST JSON": 0.4}
@@ -214,21 +227,28 @@ def start_peers(
     binaries = peers / "node_modules" / ".bin"
     (folder / "openapi.json").write_text(document)
     (folder / "mock-llm.yaml").write_text(MOCK_LLM)
+    (folder / "mock-llm-whole.yaml").write_text(MOCK_LLM_WHOLE)
     found = []
     for name, arguments in {
         "mock-llm": ["mock-llm", "--config", "mock-llm.yaml"],
+        "mock-llm whole": ["mock-llm", "--config", "mock-llm-whole.yaml"],
         "prism": ["prism", "mock", "openapi.json", "-v", "silent", "-p", "PORT"],
         "mockoon-cli": ["mockoon-cli", "start", "--data", "openapi.json", "--disable-log-to-file", "-p", "PORT"],
     }.items():
-        if not (binaries / name).exists():
-            print(f"not measured: {name} is not in {binaries}")
+        if not (binaries / arguments[0]).exists():
+            print(f"not measured: {arguments[0]} is not in {binaries}")
             continue
         port = str(free_port())
-        command = [*cores.server, str(binaries / name), *[port if one == "PORT" else one for one in arguments[1:]]]
+        parts = [port if one == "PORT" else one for one in arguments[1:]]
+        command = [*cores.server, str(binaries / arguments[0]), *parts]
         base = f"http://127.0.0.1:{port}/v1/videos"
         pid = running.enter_context(served(command, base, {"PORT": port, "HOST": "127.0.0.1"}, folder))
-        get = Load(f"{base}/video_1", token="any")
-        posts = {"POST multipart": Load(base, as_form, "any"), "POST JSON": Load(base, as_json, "any")}
+        token = "any"
+        if name == "mock-llm whole":
+            issued = httpx.post(f"http://127.0.0.1:{port}/oauth/issue", json={"clientId": "bench"}, trust_env=False)
+            token = issued.raise_for_status().json()["access_token"]
+        get = Load(f"{base}/video_1", token=token)
+        posts = {"POST multipart": Load(base, as_form, token), "POST JSON": Load(base, as_json, token)}
         loads = {"GET ended": get, "GET queued": get, **posts}
         found.append(Contender(name, pid, loads))
     return found
@@ -260,7 +280,7 @@ def compare(rounds: int, seconds: int, folder: Path, peers: Path | None) -> dict
 def report(found: dict[tuple[str, str], list[Slice]]) -> None:
     """Prints medians, and ratios to the bare server of the same round."""
     heads = ("req/s", "x bare", "by CPU", "p99 ms", "refused")
-    print(f"{'':15} {'':13}" + "".join(f"{head:>9}" for head in heads))
+    print(f"{'':15} {'':15}" + "".join(f"{head:>9}" for head in heads))
     for (operation, name), slices in found.items():
         floor = found[operation, "bare FastAPI"]
         ratio = statistics.median(one.rate / bare.rate for one, bare in zip(slices, floor, strict=True))
@@ -269,7 +289,7 @@ def report(found: dict[tuple[str, str], list[Slice]]) -> None:
         )
         p99 = statistics.median(one.p99_ms for one in slices)
         refused = sum(one.refused for one in slices)
-        line = f"{operation:15} {name:13}{statistics.median(one.rate for one in slices):9.0f}"
+        line = f"{operation:15} {name:15}{statistics.median(one.rate for one in slices):9.0f}"
         line += f"{ratio:9.2f}{by_cpu:9.2f}{p99:9.1f}{refused:9}"
         if name == "leakdrill":
             met = ratio >= TARGETS[operation] and p99 <= P99_MS and not refused

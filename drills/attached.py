@@ -46,6 +46,11 @@ class Attached:
         """Whether somebody listens."""
         return self._receiver is not None
 
+    @property
+    def going_on(self) -> list[str]:
+        """Streams that are open still, by the replica."""
+        return [stream.place for stream in self._streams if stream.goes_on]
+
     async def judge(self, revoked_at: float) -> None:
         """Keep how each stream ended, and close it."""
         for stream in self._streams:

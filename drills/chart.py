@@ -38,10 +38,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on the time axis."""
+    """A place on the time axis, with its words beside or below it."""
 
     x: float
     text: str
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def draw(journal: Journal) -> Chart | None:
         base=HEIGHT - BOTTOM,
         bars=[_bar(journal, index, pair, top) for index, pair in enumerate(counts)],
         marks=_marks(journal, length),
-        ticks=[Tick(_x(minute, length), replay_clock(journal, minute)[:5]) for minute in _tick_minutes(length)],
+        ticks=[_tick(journal, minute, length) for minute in _tick_minutes(length)],
         top_count=top,
         top_y=round(HEIGHT - BOTTOM - _plot_height(), 1),
         caption=f"Visitors' submits over replay time: {accepted} accepted, {refused} refused; "
@@ -114,6 +115,12 @@ def _bar(journal: Journal, index: int, pair: list[int], top: int) -> Bar:
         refused_height=round(pair[1] * unit, 1),
         label=f"{replay_clock(journal, start)[:5]}: {pair[0]} accepted, {pair[1]} refused",
     )
+
+
+def _tick(journal: Journal, minute: float, length: float) -> Tick:
+    """The last one's words end at the edge."""
+    anchor = "end" if minute > 0.98 * length else "middle"
+    return Tick(_x(minute, length), replay_clock(journal, minute)[:5], anchor)
 
 
 def _tick_minutes(length: float) -> list[float]:

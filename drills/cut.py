@@ -12,6 +12,7 @@ from drills.errors import DrillError
 from drills.fleet import Fleet
 from drills.history import History
 from drills.journal import Check, Preview
+from drills.looking import Looker
 from drills.msel import Notice
 from drills.notices import Reporter
 from drills.onlookers import Onlookers
@@ -19,6 +20,7 @@ from drills.oracle import RevokeCall
 from drills.population import Cohort
 from drills.probes import ProbeKit
 from drills.progress import EventKind
+from drills.response import Response
 from drills.revoking import read_notice, read_revoke
 from drills.scenario import MselLine, Scenario
 
@@ -37,7 +39,8 @@ SAME_SECOND = 0.6
 class Cut:
     """What happens around the revocation. Everything it learns is kept in plain attributes.
 
-    `leaked` is the exercise's list, which a token issued in the last moment joins. `issue`, `did`, `tell` and `fire`
+    `leaked` is the exercise's list, which a token issued in the last moment joins. `response` is a runbook that revokes
+    in the scenario's place. `issue`, `did`, `tell` and `fire`
     are the exercise's: issue a token of a cohort, note an action, tell of progress, play a line.
     """
 
@@ -48,6 +51,7 @@ class Cut:
     kit: ProbeKit
     onlookers: Onlookers
     leaked: list[Bearer]
+    response: Response | None
     issue: Callable[[Cohort, int], Awaitable[Bearer]]
     did: Callable[[str, bool, str], None]
     tell: Callable[[EventKind, str], None]
@@ -94,14 +98,15 @@ class Cut:
         """The revocation with all probes around it; then how the open streams ended."""
         watch = asyncio.ensure_future(self.kit.watch(self.scenario.containment.probe_every_seconds))
         try:
-            self.revoke = await self._revoke()
+            self.revoke = await (self._respond(attached, self.response) if self.response else self._revoke())
             self.kit.announce_cut()
             await self._watch_after()
         finally:
             watch.cancel()
             await asyncio.wait({watch})
             failure = None if watch.cancelled() else watch.exception()
-        await attached.judge(self.revoke.end)
+        if self.revoke is not None:
+            await attached.judge(self.revoke.end)
         if failure is not None:
             raise failure
 
@@ -160,6 +165,33 @@ class Cut:
         await self.thaw()
         return call
 
+    async def _respond(self, attached: Attached, response: Response) -> RevokeCall | None:
+        """Let the runbook revoke; right before its first cut, everything is used once more."""
+        meant = self.scenario.containment.selector.means
+        looker = Looker(
+            self.kit, attached, self.fleet.members, self.leaked, self.onlookers,
+            stays=lambda one: not meant(one.cohort, one.label),
+            surfaces=self.scenario.containment.surfaces,
+            sleep=self.clock.sleep,
+        )  # fmt: skip
+
+        async def before_cut() -> None:
+            await self._keep_work_under_way(self.kit, self.clock.minutes())
+            await self.kit.just_before(await self._newest())
+
+        self.did("runbook", True, f"{response.loaded.runbook.name} begins")
+        call = await response.run(
+            self.leaked[-1],
+            looker,
+            now=self.history.now,
+            before_cut=before_cut,
+            tell=lambda text: self.tell("step", text),
+        )
+        record = response.record
+        if record is not None:
+            self.did("runbook", record.ended_as == "done", f"{record.ended_as}, believes: {record.belief} {record.why}")
+        return call
+
     async def _report(self) -> RevokeCall:
         """The notice is all that is sent; what comes of it is the gateway's policy."""
         line = self.scenario.line_of("access_ended")
@@ -185,9 +217,11 @@ class Cut:
             self.fresh = await self.fleet.first.issue("controller-001", "controllers")
         except DrillError as error:
             self.did("issue_fresh", False, str(error))
-        while self.history.now() < end:
+        looked = False
+        while not looked or self.history.now() < end:  # once at least, however long the issuing took
             await self.onlookers.look()
             answers = await self.onlookers.look_as(self.fresh) if self.fresh else []
+            looked = True
             await self.clock.sleep(FRESH_LOOK_SECONDS)
         for check in self.scenario.steady_state:
             if check.when == "after":

@@ -29,7 +29,8 @@ from drills.population import Cohort
 from drills.probes import ProbeKit
 from drills.progress import DrillEvent, EventKind
 from drills.replies import Status
-from drills.revoking import by_notice
+from drills.response import Response
+from drills.revoking import as_listed, by_notice
 from drills.scenario import MselLine, Scenario
 from drills.signing import ReporterKey
 from drills.steady import checked_after, checked_before
@@ -52,6 +53,7 @@ class Exercise:
     on_event: Callable[[DrillEvent], None] | None = None
     on_leak: Callable[[list[str]], None] | None = None
     tells: bool = False
+    response: Response | None = None
     key: ReporterKey | None = None
 
     phase: str = "normal"
@@ -118,8 +120,6 @@ class Exercise:
             Played(line=line.id, minute=self.scenario.minute(line), fired=self.fired.get(line.id)) for line in lines
         ]
 
-    # before
-
     async def _prepare(self) -> None:
         """Issue tokens and see that the gateway works for somebody who has nothing to do with the leak."""
         await self._set_up()
@@ -157,6 +157,7 @@ class Exercise:
             onlookers = Onlookers(self.fleet.members, self.bystanders)
             self._cut = Cut(
                 self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
+                self.response,
                 issue=self._issue, did=self._did, tell=self._tell, fire=self._fire, reporter=deeds.reporter,
             )  # fmt: skip
         elif self.scenario.scenario.plot == "sunset":
@@ -185,8 +186,6 @@ class Exercise:
             expires_in=cohort.expires_in_seconds,
             mints=mints,
         )
-
-    # during
 
     async def _play(self) -> None:
         """Run the MSEL, the visitors, the containment and the onlookers side by side until the replay ends."""
@@ -284,13 +283,12 @@ class Exercise:
                 self._tell("queue", f"{status.queue.waiting} waiting, {status.queue.running} running")
             await self.clock.sleep(every)
 
-    # after
-
     async def _read_events(self) -> None:
         """Fetch the gateway's own record: whether it holds together, and the revoked tokens' jobs."""
         if self._ending and self.replay_zero is not None:
             self.sunset = self._ending.seen(self.replay_zero)
-        if self._cut and (self.revoke is None or self.revoke.outcome != "acknowledged"):
+        acknowledged = self.revoke is not None and self.revoke.outcome == "acknowledged"
+        if self._cut and self.response is None and not acknowledged:
             return
         try:
             events = await self.client.events(self._first_seq)
@@ -298,9 +296,15 @@ class Exercise:
             self._did("read_events", False, str(error))
             return
         self.chain = check_chain(events)
-        if self._cut and self.revoke:
+        if self.revoke is None:
+            return
+        if self.response is not None and self._cut is not None:
+            stop_within = self.scenario.inflight.stop_within_seconds
+            self._cut.revoke, self.jobs = as_listed(self.revoke, events, self.doomed, stop_within)
+            return
+        if self._cut:
             self._cut.revoke = self.revoke if self.revoke.id else by_notice(self.revoke, events)
-        if self.revoke and self.revoke.id:
+        if self.revoke.id:
             watched = self.doomed | set(self.revoke.accessors)
             self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 
@@ -344,8 +348,6 @@ class Exercise:
         failed = sum(not answer.accepted for answer in answers)
         self.dirty = self.dirty or failed > 0
         self._did("revoke_issued", failed == 0, f"{len(left) - failed} of {len(left)} tokens left over are revoked")
-
-    # small parts
 
     def _longest_seconds(self) -> float:
         """How long the exercise may last, the putting back included."""

@@ -4,10 +4,12 @@ Times are real seconds since the drill's start unless a name says replay. `repla
 replay clock began to run; None when it never did. Tokens appear by accessor only.
 """
 
+import gzip
 import os
 import tempfile
+import zlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -19,12 +21,16 @@ from drills.facts import FactBook
 from drills.history import Exchange
 from drills.notices import NoticeCall
 from drills.oracle import RevokeCall, Verdict
+from drills.runbook_record import RunbookRecord
 from drills.scenario import Scenario
 from drills.sinks import Told
 from drills.sunset import SunsetSeen
 from drills.topology import ReplicaSeen
 
 __all__ = ["Journal", "JournalError", "load_journal", "save_journal"]
+
+Kind = TypeVar("Kind", bound=BaseModel)
+GZIP = b"\x1f\x8b"
 
 DrillStatus = Literal["completed", "interrupted", "failed"]
 
@@ -130,6 +136,7 @@ class Journal(_Part):
     actions: list[Action]
     preview: Preview | None
     revoke: RevokeCall | None
+    runbook: RunbookRecord | None = None
     jobs: list[JobTrace] | None
     chain: Chain | None = None
     notices: list[NoticeCall] = []
@@ -151,24 +158,34 @@ def save_journal(journal: Journal, path: Path) -> None:
 
 def load_journal(path: Path) -> Journal:
     """Read a journal. Raises JournalError with the first thing that is wrong."""
+    return parse_journal(read_journal(path), Journal, path)
+
+
+def read_journal(path: Path) -> bytes:
+    """The bytes of a journal, which may be compressed. Raises JournalError."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(GZIP) else content
+    except (OSError, EOFError, zlib.error) as error:
         raise JournalError(f"{path}: cannot be read: {error}") from error
+
+
+def parse_journal(content: bytes, model: type[Kind], path: Path) -> Kind:
+    """The journal in those bytes. Raises JournalError with the first thing that is wrong."""
     try:
-        return Journal.model_validate_json(text)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise JournalError(f"{path}: not a drill journal: {place}: {first['msg']}") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write beside the file, then put it in its place, so that no reader sees half of it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -127,7 +127,8 @@ def judge(
     watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)
-    offences = [*_late(own, revoke, bound), *_resurrected(own, revoke), *_jobs_went_on(jobs or []), *collateral]
+    flaps = [] if bound else _resurrected(own, revoke)  # replicas that learn one after the other do that
+    offences = [*_late(own, revoke, bound), *flaps, *_jobs_went_on(jobs or []), *collateral]
     offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
     places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
@@ -153,19 +154,22 @@ def _late(own: Sequence[Exchange], revoke: RevokeCall, bound: float) -> list[Off
 
 
 def _resurrected(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
-    """I2, for what rule 1 does not see: refused, then accepted, all before the acknowledgement."""
-    refused_at: dict[str, float] = {}
+    """I2, for what rule 1 does not see: refused, then accepted at the same place, all before the acknowledgement."""
+    refused_at: dict[tuple[str | None, str, str | None], float] = {}
     for each in sorted(own, key=lambda each: each.end):
-        if each.outcome == "refused" and each.end >= revoke.start and each.accessor is not None:
-            refused_at.setdefault(each.accessor, each.end)
+        if each.outcome == "refused" and each.end >= revoke.start:
+            refused_at.setdefault(_place(each), each.end)
     flaps = [
         each
         for each in own
-        if each.outcome == "accepted"
-        and each.accessor in refused_at
-        and refused_at[each.accessor] <= each.start < revoke.end
+        if each.outcome == "accepted" and refused_at.get(_place(each), revoke.end) <= each.start < revoke.end
     ]
     return [_offence("resurrection", each, revoke) for each in sorted(flaps, key=lambda each: (each.start, each.n))]
+
+
+def _place(each: Exchange) -> tuple[str | None, str, str | None]:
+    """Where a token was used. A token that was quarantined first is refused at one surface and accepted at another."""
+    return each.accessor, each.surface, each.replica
 
 
 def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revoke: RevokeCall) -> Offence:
@@ -210,7 +214,8 @@ def _surface(
         return _job_surface(name, jobs)
     mine = [each for each in own if each.surface == name and replica in (None, each.replica)]
     tried = [each for each in probes if each.surface == name and replica in (None, each.replica)]
-    after = sorted((each for each in tried if each.start >= revoke.end), key=lambda each: (each.start, each.n))
+    due = revoke.end + bound
+    after = sorted((each for each in tried if each.start >= due), key=lambda each: (each.start, each.n))
     accepted = [each.start - revoke.end for each in mine if each.outcome == "accepted"]
     late = [seconds for seconds in accepted if seconds >= 0]
     refused = [each.start - revoke.end for each in mine if each.outcome == "refused" and each.start >= revoke.end]

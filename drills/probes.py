@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
 from drills.gateway import GatewayClient
-from drills.history import History
+from drills.history import Exchange, History
 from drills.population import Clip
 from drills.surfaces import CHILD_SECONDS, PROBE_CLIP, PROMPT, Goods, Probe, probes_of
 
@@ -22,6 +22,8 @@ MOST_A_SECOND = 60.0
 # lives for a tenth of a second must have been used just before, and be asked for at once.
 PULSES_BEFORE = 0.04
 PULSES_AFTER = (0.0, 0.01, 0.02, 0.03, 0.05, *[0.1] * 20)
+# While a runbook waits for a person, nothing is about to be cut.
+CALM_SECONDS = 2.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -41,6 +43,7 @@ class ProbeKit:
         self._cut = asyncio.Event()
         self.minted: list[Bearer] = []
         self.witness: str | None = None
+        self.calm = False
 
     async def make_clip(self, within_seconds: float) -> bool:
         """Get a finished clip to probe with. False when none is finished in time."""
@@ -113,6 +116,12 @@ class ProbeKit:
         """The revocation was acknowledged: probe at once, without waiting for the next round."""
         self._cut.set()
 
+    async def look(self, surfaces: set[str]) -> list[Exchange]:
+        """Ask each of these surfaces once on every replica, side by side."""
+        probes = [one for member in self._members for one in probes_of(member, self.caller, self._goods, surfaces)]
+        answers = await asyncio.gather(*(self._ask(probe) for probe in probes))
+        return [answer.exchange for answer in answers]
+
     async def watch(self, every: float) -> None:
         """Probe each surface of each replica every so many seconds, side by side, until cancelled."""
         probes = [one for member in self._members for one in probes_of(member, self.caller, self._goods, self._wanted)]
@@ -129,7 +138,7 @@ class ProbeKit:
         while not self._cut.is_set():
             await member.list_videos(self.caller)
             with suppress(TimeoutError):
-                async with asyncio.timeout(PULSES_BEFORE):
+                async with asyncio.timeout(CALM_SECONDS if self.calm else PULSES_BEFORE):
                     await self._cut.wait()
         for pause in PULSES_AFTER:
             await self._sleep(pause)
@@ -143,13 +152,14 @@ class ProbeKit:
                 await self._sleep(every)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(every):
+                async with asyncio.timeout(max(every, CALM_SECONDS) if self.calm else every):
                     await self._cut.wait()
 
-    async def _ask(self, probe: Probe) -> None:
+    async def _ask(self, probe: Probe) -> Answer:
         answer = await probe.ask()
         if probe.surface == "mint":
             self._keep_minted(answer)
+        return answer
 
     def _keep_minted(self, answer: Answer) -> Bearer | None:
         """A token that was minted is one more that must be dead."""

@@ -45,7 +45,7 @@ class ObjectiveReading:
 
 def timeline(journal: Journal) -> list[TimelineRow]:
     """Every MSEL line, action and turning point in order of time; what did not happen comes last."""
-    return in_order([*_msel_rows(journal), *_action_rows(journal), *_turning_points(journal)])
+    return in_order([*_msel_rows(journal), *_action_rows(journal), *_runbook_rows(journal), *_turning_points(journal)])
 
 
 def in_order(rows: list[TimelineRow]) -> list[TimelineRow]:
@@ -123,6 +123,15 @@ def _action_rows(journal: Journal) -> list[TimelineRow]:
         _own_row(journal, action.at, "action", action.name, action.detail if action.ok else f"failed: {action.detail}")
         for action in journal.actions
     ]
+
+
+def _runbook_rows(journal: Journal) -> list[TimelineRow]:
+    """A runbook's steps, at the seconds at which they began."""
+    rows = []
+    for step in journal.runbook.steps if journal.runbook else []:
+        text = f"{step.text}: {step.got}, {step.took:.3f} s, by {step.by or step.owner}"
+        rows.append(_own_row(journal, step.started, "runbook", step.step, text))
+    return rows
 
 
 def _turning_points(journal: Journal) -> list[TimelineRow]:

@@ -1,4 +1,4 @@
-"""Reports: pure functions of a journal. The same journal gives the same bytes.
+"""Reports: pure functions of a journal and of the ratings beside it. The same of both gives the same bytes.
 
 report.md and report.html are the after-action report, timeline.csv the list of what happened, junit.xml the
 objectives for a build server (failure: an objective missed; error: the drill's fault or nothing known; skipped: left
@@ -7,19 +7,22 @@ to the evaluator or not run).
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
-
-import jinja2
 
 from drills.chart import draw
+from drills.firstpage import first_page, strengths, weaknesses
 from drills.journal import Journal, load_journal, write_atomically
+from drills.junit import Case, junit
+from drills.look import html_environment, markdown_environment
 from drills.matrix import lag_of, matrix_of, places_of
 from drills.metrics import measure
 from drills.oracle import SurfaceResult
+from drills.proofs import TALLIES, named_requests, proofs_of
+from drills.ratings import Rating, Ratings, load_ratings
 from drills.readings import ObjectiveReading, in_order, objective_readings, surface_rows, timeline
+from drills.runbook_record import outcomes
 
 # More offending requests than this are left to the journal, which has all of them.
 MOST_OFFENCES = 200
@@ -29,39 +32,36 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Case:
-    """One JUnit test case. `state` passed, failure, error or skipped."""
-
-    group: str
-    name: str
-    state: str
-    words: str
-
-
 def render_all(journal_path: Path, out: Path) -> dict[str, Path]:
-    """Write the four reports into `out`; their paths by file name. Raises JournalError for a bad journal."""
-    journal = load_journal(journal_path)
+    """Write the four reports into `out`; their paths by file name. Raises JournalError for a bad journal or ratings."""
+    journal, ratings = load_journal(journal_path), load_ratings(journal_path)
+    return write_all(
+        out,
+        {
+            "report.html": render_html(journal, ratings),
+            "report.md": render_markdown(journal, ratings),
+            "junit.xml": render_junit(journal),
+            "timeline.csv": render_csv(journal),
+        },
+    )
+
+
+def write_all(out: Path, texts: Mapping[str, str]) -> dict[str, Path]:
+    """Write files by name; their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "report.html": render_html(journal),
-        "report.md": render_markdown(journal),
-        "junit.xml": render_junit(journal),
-        "timeline.csv": render_csv(journal),
-    }
     for name, text in texts.items():
         write_atomically(out / name, text)
     return {name: out / name for name in texts}
 
 
-def render_markdown(journal: Journal) -> str:
+def render_markdown(journal: Journal, ratings: Ratings | None = None) -> str:
     """The after-action report as Markdown."""
-    return _environment(autoescape=False).get_template("report.md.j2").render(_view(journal))
+    return markdown_environment().get_template("report.md.j2").render(_view(journal, ratings))
 
 
-def render_html(journal: Journal) -> str:
+def render_html(journal: Journal, ratings: Ratings | None = None) -> str:
     """The after-action report as one HTML file that fetches nothing."""
-    return _environment(autoescape=True).get_template("report.html.j2").render(_view(journal))
+    return html_environment().get_template("report.html.j2").render(_view(journal, ratings))
 
 
 def render_csv(journal: Journal) -> str:
@@ -79,30 +79,7 @@ def render_csv(journal: Journal) -> str:
 
 def render_junit(journal: Journal) -> str:
     """The outcome as JUnit XML."""
-    cases = _cases(journal)
-    totals = {state: sum(case.state == state for case in cases) for state in ("failure", "error", "skipped")}
-    counts = {
-        "tests": str(len(cases)),
-        "failures": str(totals["failure"]),
-        "errors": str(totals["error"]),
-        "skipped": str(totals["skipped"]),
-        "time": f"{journal.ended:.3f}",
-    }
-    root = ElementTree.Element("testsuites", counts)
-    name = f"EXERCISE {journal.scenario.scenario.id}"
-    suite = ElementTree.SubElement(
-        root, "testsuite", {"name": name, "timestamp": journal.started_at.isoformat(timespec="seconds"), **counts}
-    )
-    for case in cases:
-        element = ElementTree.SubElement(
-            suite,
-            "testcase",
-            {"classname": f"{journal.scenario.scenario.id}.{case.group}", "name": case.name, "time": "0"},
-        )
-        if case.state != "passed":
-            ElementTree.SubElement(element, case.state, {"message": case.words})
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return junit(journal.scenario.scenario.id, _cases(journal), journal.started_at, journal.ended)
 
 
 def _cases(journal: Journal) -> list[Case]:
@@ -115,6 +92,9 @@ def _cases(journal: Journal) -> list[Case]:
         check = done.get(planned.id)
         state = "skipped" if check is None else ("passed" if check.ok else "error")
         cases.append(Case("steady_state", planned.id, state, check.detail if check else "not run"))
+    if journal.runbook:
+        rows = outcomes(journal.runbook, journal.verdict.verdict)
+        cases += [Case("runbook", name, state, words) for name, state, words in rows]
     states = {"dead": "passed", "alive": "failure", "unknown": "error"}
     for place, result in places_of(journal.scenario.containment.surfaces, journal.verdict.surfaces):
         state = states[result.after] if result else "skipped"
@@ -129,69 +109,47 @@ def _objective_case(each: ObjectiveReading) -> Case:
     return Case("objectives", each.objective.id, states[each.reading], each.why)
 
 
-def _environment(*, autoescape: bool) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drills"),
-        autoescape=autoescape,  # noqa: S701 - off for Markdown only, whose cells `cell` escapes
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters = (_seconds, _minutes, _round_minutes, _known, _cell, _signed, _lag_of)
-    environment.filters.update({each.__name__.removeprefix("_"): each for each in filters})
-    return environment
-
-
-def _view(journal: Journal) -> dict[str, Any]:
+def _view(journal: Journal, ratings: Ratings | None) -> dict[str, Any]:
     """What the templates see."""
     metrics = measure(journal)
-    rows = timeline(journal)
+    rows, objectives = timeline(journal), objective_readings(journal, metrics)
+    offences = journal.verdict.offences[:MOST_OFFENCES]
+    rated = [(each, ratings.of(each.objective.id) if ratings else []) for each in objectives]
+    unrated = [each.objective.id for each, given in rated if each.reading == "for the evaluator" and not given]
+    page, proofs = first_page(journal, metrics, unrated), proofs_of(journal)
     return {
         "journal": journal,
         "scenario": journal.scenario,
         "metrics": metrics,
+        "page": page,
         "rows": rows,
         "msel": [row for row in rows if row.status != "measured"],
-        "objectives": objective_readings(journal, metrics),
+        "rated": rated,
         "chart": draw(journal),
         "matrix": matrix_of(journal),
-        "offences": journal.verdict.offences[:MOST_OFFENCES],
+        "offences": offences,
+        "tallies": [(name, title) for name, title, _ in TALLIES],
         "verdict": journal.verdict.verdict.replace("_", " "),
         "durations": [fact for fact in journal.facts.facts if fact.unit == "minutes" and fact.sources],
+        "proofs": proofs,
+        "requests": named_requests(journal.exchanges, proofs, [one.request for one in offences if one.request]),
+        **after_words(rated, journal.verdict.surfaces, page.steps),
     }
 
 
-def _lag_of(result: SurfaceResult) -> str:
-    return lag_of(result)
+def after_words(
+    rated: Sequence[tuple[ObjectiveReading, Sequence[Rating]]], surfaces: Sequence[SurfaceResult], steps: Sequence[str]
+) -> dict[str, list[Sequence[str]]]:
+    """Strengths, areas for improvement and the plan, as far as the journal and the ratings tell; blank lines follow."""
+    return {
+        "strengths": _numbered(strengths(rated, surfaces), 3),
+        "weaknesses": _numbered(weaknesses(rated), 4),
+        "plan": _numbered([(each, "", "", "") for each in steps], 5),
+    }
 
 
-def _known(value: object) -> str:
-    """A figure as it is, or the word for having none."""
-    return "unknown" if value is None else str(value)
-
-
-def _seconds(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f} s"
-
-
-def _signed(value: float | None) -> str:
-    """Seconds before (-) or after (+) the acknowledgement."""
-    return "unknown" if value is None else f"{value:+.3f} s"
-
-
-def _minutes(value: float | None) -> str:
-    """Replay minutes, with hours when there are any."""
-    if value is None:
-        return "unknown"
-    hours, minutes = divmod(round(value, 1), 60)
-    return f"{value:.1f} min" + (f" ({hours:.0f} h {minutes:.0f} min)" if hours else "")
-
-
-def _round_minutes(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.1f}"
-
-
-def _cell(value: object) -> str:
-    """Text fit for a cell of a Markdown table."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _numbered(rows: Sequence[Sequence[str]], columns: int) -> list[Sequence[str]]:
+    """The rows with their numbers, and as many blank ones as make it three, two at the least."""
+    blank = max(2, 3 - len(rows))
+    filled = [*rows, *[("",) * (columns - 1)] * blank]
+    return [(str(number), *row) for number, row in enumerate(filled, start=1)]

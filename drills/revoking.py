@@ -1,9 +1,10 @@
-"""Reading a revoke call's answer."""
+"""What a revocation did: by the answer to its call, or by the gateway's event list."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Literal
 
 from drills.callers import Answer
+from drills.evidence import JobTrace, trace_jobs
 from drills.notices import NoticeCall
 from drills.oracle import RevokeCall
 from drills.replies import GatewayEvent, RevocationReply
@@ -37,6 +38,38 @@ def read_revoke(answer: Answer) -> RevokeCall:
         outcome="unknown" if exchange.outcome == "fault" else "refused",
         status=exchange.status,
     )
+
+
+def as_listed(
+    call: RevokeCall, events: Sequence[GatewayEvent], doomed: Set[str], stop_within: float
+) -> tuple[RevokeCall, list[JobTrace]]:
+    """A call that stood for whatever a runbook did, with what the list says of it; and the revoked tokens' jobs.
+
+    Each job is judged from the revocation that took its token; where none did, from the last one. `stop_within` is
+    seconds for which a running job may still report progress.
+    """
+    applied = [event for event in events if event.kind == "revocation.applied" and "id" in event.data]
+    if not applied:
+        return call, []
+    taken: list[str] = []
+    jobs: list[JobTrace] = []
+    for event in applied:
+        own = set(event.data.get("accessors", ())) - set(taken)
+        taken += sorted(own)
+        own |= (doomed - set(taken)) if event is applied[-1] else set()
+        jobs += trace_jobs(events, event.data["id"], own, stop_within) or []
+    counts = [event.data.get("jobs", {}) for event in applied]
+    listed = call.model_copy(
+        update={
+            "id": applied[-1].data["id"],
+            "acknowledged_at": applied[-1].at,
+            "tokens": len(taken),
+            "queued": sum(int(one.get("queued", 0)) for one in counts),
+            "running": sum(int(one.get("running", 0)) for one in counts),
+            "accessors": taken,
+        }
+    )
+    return listed, sorted(jobs, key=lambda job: job.job)
 
 
 def read_notice(answer: Answer, call: NoticeCall) -> RevokeCall:

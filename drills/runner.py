@@ -21,11 +21,15 @@ from drills.facts import load_facts
 from drills.fleet import Fleet
 from drills.gateway import GatewayClient
 from drills.history import History
-from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors, save_journal
+from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors
+from drills.keeping import keep, make_room
 from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
 from drills.report import render_all
+from drills.response import Ask, Response
+from drills.runbook_file import RunbookFile
+from drills.runbook_record import with_belief
 from drills.scenario import Scenario
 from drills.signing import ReporterKey
 from drills.sunset import judge_sunset
@@ -33,6 +37,8 @@ from drills.topology import ReplicaSeen
 from drills.traffic import CrowdCounts
 
 REQUEST_SECONDS = 20.0
+# A second, that a runbook's probes and onlookers may send beyond the scenario's limit.
+RUNBOOK_REQUESTS = 30
 EXIT_CODES: tuple[tuple[VerdictWord, int], ...] = (("contained", 0), ("not_contained", 1), ("inconclusive", 3))
 
 
@@ -67,6 +73,7 @@ async def run_drill(
     transport: httpx.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     tells: bool = False,
+    runbook: tuple[RunbookFile, Ask] | None = None,
     register: Callable[[dict[str, Any]], None] | None = None,
 ) -> DrillResult:
     """Play `scenario` against the gateway at `target`, write journal and reports into `out`.
@@ -80,14 +87,20 @@ async def run_drill(
         transport: another way to reach the target, for tests.
         wall: Unix seconds, for the journal's heading only.
         tells: whether the replicas are told what `scenario.topology` says; it is taken back at the end.
+        runbook: revokes in the scenario's place, with how people are asked. Its own time and requests come on top of
+            the scenario's limits.
         register: called once with the public half of a key that notices are signed with, where the scenario has any,
             so that the target takes them; without it such a drill fails.
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
+        OutUnusable: nothing can be written into `out` (exit code 2).
     """
-    history = History(asyncio.get_running_loop().time, scenario.limits.max_requests)
+    make_room(out)
+    response = Response(*runbook, target.rstrip("/"), admin_token, out, transport) if runbook else None
+    more = int(runbook[0].runbook.longest_seconds() * RUNBOOK_REQUESTS) if runbook else 0
+    history = History(asyncio.get_running_loop().time, scenario.limits.max_requests + more)
 
     def connect(url: str, replica: str | None = None) -> GatewayClient:
         return GatewayClient(url, admin_token, history, timeout=REQUEST_SECONDS, transport=transport, replica=replica)
@@ -97,7 +110,9 @@ async def run_drill(
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
     planned = scenario.seed if seed is None else seed
-    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells, _key(scenario, register))
+    exercise = Exercise(
+        scenario, fleet, history, clock, planned, on_event, on_leak, tells, response, _key(scenario, register)
+    )
     try:
         await client.ready()
         seen = await client.check_admin()
@@ -126,6 +141,7 @@ async def _within(seconds: float, run: Awaitable[None]) -> None:
 async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
     """Run to the end, to `stop`, or to an error; then put back."""
     limit = exercise.scenario.clock.minutes * 60 / exercise.clock.speed + exercise.scenario.limits.overtime_seconds
+    limit += exercise.response.loaded.runbook.longest_seconds() if exercise.response else 0
     work = asyncio.ensure_future(_within(limit, exercise.run()))
     waiter = asyncio.ensure_future(stop.wait() if stop else asyncio.Event().wait())
     status: DrillStatus = "completed"
@@ -173,7 +189,7 @@ def _journal(
         seed=exercise.seed,
         speed=exercise.clock.speed,
         target=exercise.client.target,
-        versions=Versions(leakdrill=_own_version(), gateway=seen.version, python=platform.python_version()),
+        versions=Versions(leakdrill=own_version(), gateway=seen.version, python=platform.python_version()),
         consistency=seen.consistency,
         defects=seen.defects,
         replicas=_replicas(exercise, seen),
@@ -189,6 +205,7 @@ def _journal(
         actions=exercise.actions,
         preview=exercise.preview,
         revoke=exercise.revoke,
+        runbook=exercise.response.record if exercise.response else None,
         jobs=exercise.jobs,
         chain=exercise.chain,
         notices=exercise.notices,
@@ -206,6 +223,8 @@ def _journal(
 def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) -> Verdict:
     """The oracle's verdict; a drill that did not end as planned contains nothing."""
     verdict = _judged(exercise)
+    record = exercise.response.record if exercise.response else None
+    verdict = with_belief(verdict, record) if record else verdict
     if verdict.verdict == "contained" and (lost := [check.id for check in exercise.checks if not check.ok]):
         verdict = verdict.model_copy(
             update={"verdict": "inconclusive", "reasons": [f"not as before: {', '.join(lost)}"]}
@@ -258,25 +277,28 @@ def _memories(exercise: Exercise) -> dict[str, float] | None:
     return memories or None
 
 
-def _own_version() -> str | None:
+def own_version() -> str | None:
+    """What is installed; None where it is not."""
     with suppress(PackageNotFoundError):
         return version("leakdrill")
     return None
 
 
 def _write(journal: Journal, out: Path, error: DrillError | None) -> DrillResult:
-    path = out / "journal.json"
-    save_journal(journal, path)
-    verdict = journal.verdict
-    code = dict(EXIT_CODES)[verdict.verdict]
-    if error:
-        code = error.exit_code if error.exit_code == 3 else DrillError.exit_code
+    kept = keep(journal, out, render_all)
     return DrillResult(
         status=journal.status,
-        verdict=verdict.verdict,
-        reasons=verdict.reasons,
-        exit_code=code,
-        error=journal.error,
+        verdict=journal.verdict.verdict,
+        reasons=journal.verdict.reasons,
+        exit_code=exit_code_of(journal.verdict.verdict, error or kept.error),
+        error="; ".join(str(each) for each in (error, kept.error) if each) or None,
         out=out,
-        paths={"journal.json": path, **render_all(path, out)},
+        paths=kept.paths,
     )
+
+
+def exit_code_of(verdict: VerdictWord, error: DrillError | None) -> int:
+    """What a command ends with: an error of the drill's own goes before its verdict."""
+    if error:
+        return error.exit_code if error.exit_code == 3 else DrillError.exit_code
+    return dict(EXIT_CODES)[verdict]

@@ -33,6 +33,16 @@ class OpenStream:
         self.opened = asyncio.Event()
         self._task = asyncio.ensure_future(self._follow())
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it was opened and has not ended."""
+        return self._news is not None and self._ended is None
+
+    @property
+    def place(self) -> str:
+        """The surface, and where."""
+        return f"open_stream@{self._client.replica}" if self._client.replica else "open_stream"
+
     async def _follow(self) -> None:
         start = self._history.now()
         kind = ""

@@ -85,6 +85,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     clock: dict[str, Any] | None = None
     revoked: set[str] = field(default_factory=set)
     tokens: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=dict)
     jobs: dict[str, _Job] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     down: bool = False
@@ -153,7 +154,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             return _error(500, "broken")
         accessor, parts = held[0], path.split("/")
         if parts[2:] == ["tokens"]:
-            return self._issue({"principal": held[1], "cohort": held[2]})
+            return self._issue({"principal": held[1], "cohort": held[2], "labels": self.labels.get(held[0], [])})
         if parts[2:] == ["videos"] and request.method == "POST":
             job = _Job(f"video_{len(self.jobs) + 1}", accessor, 8.0 if b"standard" in request.content else 0.3)
             self.jobs[job.id] = job
@@ -242,6 +243,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         n = len(self.tokens) + 1
         token, accessor = f"ldk_memory{n}", f"tok_{n}"
         self.tokens[token] = (accessor, body["principal"], body["cohort"])
+        self.labels[accessor] = body.get("labels") or []
         self._event("token.issued", accessor, None)
         return httpx.Response(201, json={"token": token, "accessor": accessor, **body})
 
@@ -258,7 +260,9 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         return [
             held
             for held in self.tokens.values()
-            if selector.get("all") or any(selector.get(name) == held[index] for name, index in wanted)
+            if selector.get("all")
+            or selector.get("label") in self.labels.get(held[0], [])
+            or any(selector.get(name) == held[index] for name, index in wanted)
         ]
 
     def _effect(self, held: list[tuple[str, str, str]]) -> dict[str, Any]:
@@ -279,7 +283,7 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         effect, id = self._effect(held), f"rev_{len(self.revoked) + 1}"
         self.revoked |= {each[0] for each in held}
         self.revoked_at = self._now()
-        self._event("revocation.applied", None, None, id=id)
+        self._event("revocation.applied", None, None, id=id, accessors=[each[0] for each in held], jobs=effect["jobs"])
         for job in self.jobs.values():
             if job.accessor in self.revoked and job.status in ("queued", "in_progress"):
                 if "job_goes_on" in self.faults:

@@ -17,6 +17,7 @@ from gateway.control import clients as control_clients
 from gateway.control import credits as control_credits
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
+from gateway.control import metrics as control_metrics
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
@@ -38,8 +39,10 @@ from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight, watch
 from gateway.hooks import endpoints as hooks
 from gateway.inputs import Inputs
+from gateway.jobs.leftovers import Leftovers
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits, load_tiers, repeats
+from gateway.metrics import Metrics, Own
 from gateway.notices import Intake
 from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
@@ -104,6 +107,7 @@ ROUTERS = (
     oauth.router,
     disclosures.router,
     minting.router,
+    control_metrics.public,
     control_state.public,
     control_state.router,
     control_tokens.router,
@@ -142,6 +146,20 @@ def _watched(settings: Settings, store: Store, clock: Clock) -> tuple[Transfers,
     return Transfers(store, clock, watch, replica), streams
 
 
+def _metrics(
+    settings: Settings, store: Store, clock: Clock, limits: RequestLimits, streams: Streams, sight: Sight
+) -> Metrics:
+    own = Own(streams.count, lambda: not sight.mode.right)
+    return Metrics(
+        store,
+        clock,
+        replica=settings.replica,
+        tiers=frozenset(limits.tiers),
+        own=own,
+        reuse_seconds=settings.estimate_seconds,
+    )
+
+
 def _wrap(app: Layered, ctx: Context) -> None:
     settings = ctx.settings
     larger = {
@@ -152,7 +170,7 @@ def _wrap(app: Layered, ctx: Context) -> None:
     app.add_middleware(Downloads, faults=ctx.faults)
     app.surround(HotCalls, calls=videos.HOT)
     app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.surround(RequestId, replica=settings.replica, sight=ctx.sight)
+    app.surround(RequestId, replica=settings.replica, sight=ctx.sight, counts=ctx.metrics.counts)
 
 
 @asynccontextmanager
@@ -168,6 +186,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(ctx.ramps.run()),
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
+        asyncio.create_task(Leftovers(ctx.settings.media).run(store)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]
     yield
@@ -193,7 +212,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
     usage = UsageBook(clock, settings.replica)
     transfers, streams = _watched(settings, store, clock)
-    line, intake = Line(settings.estimate_seconds), Intake(settings.reporter_keys)
+    line, intake = Line(settings.estimate_seconds, fair=settings.queue_order == "fair"), Intake(settings.reporter_keys)
     sight = Sight(settings.replica, clock)
     store.look_through(sight)
     signer = Signer(settings.data / signal_keys.FILE)
@@ -214,6 +233,7 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
         sight,
         signer,
         Ramps(store, clock, settings.queue_limit),
+        _metrics(settings, store, clock, limits, streams, sight),
         SunsetDesk(store),
     )
     deliverers = _deliverers(context)

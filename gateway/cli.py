@@ -1,7 +1,7 @@
 """`leakdrill`: the program. Commands are imported when they are called, so that starting one does not pay for all.
 
-Exit codes: 0 done (a drill: contained), 1 not contained, 2 bad usage or unusable surroundings, 3 inconclusive, 4 the
-drill itself failed.
+Exit codes: 0 done (a drill: contained; a load test: met), 1 not contained or not met, 2 bad usage or unusable
+surroundings, 3 inconclusive, or the target is away, 4 the drill or the load test itself failed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ COMMANDS = {
     "profile": ("gateway.commands.faults", "Show or set how long a render seems to take."),
     "faults": ("gateway.commands.faults", "Let named failures strike: add, list, clear."),
     "replicas": ("gateway.commands.replicas", "Show the gateways; tell one to learn late, or to err on purpose."),
+    "top": ("gateway.commands.top", "Show a gateway's metrics in the terminal."),
     "clients": ("gateway.commands.clients", "Show how the client of each token behaves."),
     "drill": ("gateway.commands.drill", "Run, check, list and report drills."),
+    "runbook": ("gateway.commands.runbook", "Try a runbook of your own on a leak: list, copy, lint, run."),
+    "load": ("gateway.commands.load", "Load-test the queue; the verdict is the exit code."),
     "disclose": ("gateway.commands.disclose", "Report tokens as leaked, signed like a scanner."),
     "sink": ("gateway.commands.sink", "Receive security events for a drill, and verify each."),
     "audit": ("gateway.commands.audit", "Check that the event list is what was written; anchor it."),
+    "queue": ("gateway.commands.queue", "Compare the jobs with the engine's messages; mend."),
     "trace": ("gateway.commands.trace", "Find the job and the token behind a clip."),
     "render": ("gateway.commands.render", "Render one clip without a gateway."),
 }

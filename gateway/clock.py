@@ -1,6 +1,6 @@
 """Time as an argument.
 
-Two times exist. *Wall time* orders what really happens: leases, expiry, the event list. *Replay time* is the
+Two times exist. *Wall time* dates what really happens: expiry, the event list. *Replay time* is the
 time of the morning being replayed; it is a reading of wall time through a `ReplayClock` and never decides
 anything about access.
 """

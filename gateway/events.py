@@ -78,6 +78,7 @@ class EventKind(StrEnum):
     FAULT_EXPIRED = "fault.expired"
     FAULT_STRUCK = "fault.struck"
     REPLICA_TOLD = "replica.told"
+    QUEUE_MENDED = "queue.mended"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPED = "worker.stopped"
     RESET = "reset"

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.errors import OperatorError
 from gateway.settings import Settings, prepare_data
 
@@ -57,22 +57,24 @@ def die_with_parent() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def run_gateway(settings: Settings) -> None:
+def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     """Serves HTTP until SIGTERM or Ctrl-C; raises OperatorError where it cannot start."""
     # These cost half a second; a command that only prints help does not pay it.
     import uvicorn
 
     from gateway.app import create_app
+    from gateway.jobs.surroundings import ensure_fit
     from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
     from gateway.web.faults import Protocol
 
     prepare_data(settings)
+    asyncio.run(ensure_fit(settings, SystemClock().now()))
     keys = load_keyring(settings)
     store = open_store(settings.database)
     listener = listen(settings.host, settings.port)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    app = create_app(settings, store=store, clock=SystemClock(), keys=keys)
+    app = create_app(settings, store=store, clock=clock or SystemClock(), keys=keys)
     # What is there by now stays for as long as the process lives; no collection need walk it again.
     gc.collect()
     gc.freeze()
@@ -107,24 +109,28 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
         signal.signal(signum, heed)
 
 
-def run_worker(settings: Settings, slots: int) -> None:
+def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
     from gateway.jobs.rendering import Renderer
+    from gateway.jobs.surroundings import ensure_fit
     from gateway.jobs.worker import WorkerProcess
     from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
 
     prepare_data(settings)
+    asyncio.run(ensure_fit(settings, SystemClock().now()))
     configure_logging(settings.log_level)
     die_with_parent()
     renderer = Renderer(settings, load_keyring(settings).marks)
 
     async def work() -> None:
         store = open_store(settings.database)
-        worker = WorkerProcess(settings, store, SystemClock(), renderer, slots=slots)
+        worker = WorkerProcess(settings, store, clock or SystemClock(), renderer, slots=slots)
         _heed_signals(asyncio.get_running_loop(), worker.stop)
-        await worker.run()
-        await store.close()
+        try:
+            await worker.run()
+        finally:
+            await store.close()
 
     asyncio.run(work())
     # The interpreter takes its handlers down before it is gone, but leaves ignored signals ignored.

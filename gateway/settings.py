@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     secret_key: str = Field("", description="Key for token hashes and links; empty means the one in `secret.key`.")
     tiers_file: str = Field("", description="YAML file of the tiers; empty means those that ship.")
     queue_limit: int = Field(100_000, ge=1, description="Longest waiting line; one more job is answered 429.")
+    queue_order: Literal["fifo", "fair"] = Field(
+        "fifo", description="Who is served next within a priority: fifo, who came first; fair, tokens in turn."
+    )
     estimate_seconds: float = Field(
         0.1, ge=0, description="How long what is known of the waiting line is reused, in seconds; 0 for never."
     )
@@ -57,10 +60,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(5.0, gt=0, description="How long a worker may be silent before its job is taken over.")
     heartbeat_seconds: float = Field(0.5, gt=0, description="How often a worker extends its leases and tells progress.")
     guard_seconds: float = Field(0.1, gt=0, description="How often a worker checks that its jobs are still its own.")
-    poll_seconds: float = Field(0.02, gt=0, description="How often an idle worker looks for a job.")
+    poll_seconds: float = Field(
+        0.01, gt=0, description="How often an idle worker looks for a job, where no engine delivers them."
+    )
     max_attempts: int = Field(3, ge=1, description="Attempts at a job before it fails with `worker_lost`.")
-    render: Literal["full", "cached"] = Field(
-        "full", description="full renders each video; cached, for load tests, repeats one clip a size and length."
+    render: Literal["full", "cached", "null"] = Field(
+        "full",
+        description="full renders each video; cached, for load tests, repeats one clip a size and length; null, to "
+        "measure the queue alone, publishes a few bytes that no player takes.",
     )
     encoder_threads: int = Field(1, ge=1, le=16, description="Threads of the video encoder in each render.")
     watermark: str = Field("synthetic · leakdrill mock", min_length=1, description="Words of the visible mark.")
@@ -97,6 +104,9 @@ class Settings(BaseSettings):
     )
     disclosure_labels: bool = Field(
         True, description="Whether a reporter is told which tokens were ours; otherwise the answer is 204."
+    )
+    metrics: Literal["open", "admin", "off"] = Field(
+        "open", description="Who may read `/metrics`, which holds no secrets: open, admin or off."
     )
     log_level: str = Field("warning", description="debug, info, warning or error.")
 

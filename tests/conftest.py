@@ -65,6 +65,12 @@ def _need_postgres() -> Path:
 
 
 @pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    """Where the programs of a PostgreSQL server lie."""
+    return _need_postgres()
+
+
+@pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A server that makes databases: the one that LEAKDRILL_TEST_DATABASE_URL names, else the tests' own."""
     if TEST_DATABASE_URL:

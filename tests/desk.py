@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 
 from gateway.clock import FrozenClock
 from gateway.jobs import Job, lifecycle
+from gateway.jobs.silence import Silence
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.tokens.keys import Keyring
@@ -28,6 +30,9 @@ class Desk:
     settings: Settings
     keys: Keyring
     context: Context
+
+    def __post_init__(self) -> None:
+        self.silence = Silence(5, at_most=math.inf, clock=self.clock.now)
 
     @property
     def admin(self) -> dict[str, str]:
@@ -64,10 +69,13 @@ class Desk:
         return found
 
     async def claim(self, worker: str = "w1") -> Job | None:
-        """What a worker would be given now."""
-        return await lifecycle.claim(
+        """What a worker would be given now. Whoever fell silent since the last call, is noticed."""
+        await lifecycle.look_for_silent(self.store, self.silence)
+        job = await lifecycle.claim(
             self.store, worker=worker, now=self.clock.now(), lease_seconds=5, max_attempts=self.settings.max_attempts
         )
+        await lifecycle.look_for_silent(self.store, self.silence)
+        return job
 
     async def claimed(self, worker: str = "w1") -> Job:
         """The next job, held by `worker`."""

@@ -6,9 +6,12 @@ import asyncio
 import os
 import pwd
 import re
+import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,16 +25,19 @@ from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
 # What is written here is thrown away, so nothing of it need reach the disk.
-_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+#: The same, but what it has confirmed is there again after any end of the server.
+LASTING = "-c fsync=off -c full_page_writes=off"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server of the tests' own. `url` leads to its database `postgres`."""
+    """A server of the tests' own. `url` leads to its database `postgres`. `options` are the program's."""
 
     programs: Path
     folder: Path
     port: int
+    options: str = _FAST
 
     @property
     def url(self) -> str:
@@ -39,12 +45,30 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' {_FAST}"
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' "
+        options += f"-c max_connections=200 {self.options}"
         self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, how: str = "fast") -> None:
         """Ends every connection, and returns when it is gone; `immediate` is as a crash would."""
         self._run("pg_ctl", "stop", "-w", "-m", how)
+
+    def kill(self) -> None:
+        """Ends the server's first process without notice; the others notice that by themselves."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        os.kill(pid, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Starts it after `stop` or `kill`; returns when it answers."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.start()
+            except AssertionError:
+                # Until the last of the killed one's processes is gone, its memory is held.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def create(self) -> None:
         """Makes its files."""
@@ -83,12 +107,12 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def own_server(where: Path) -> Iterator[Server]:
+def own_server(where: Path, options: str = _FAST) -> Iterator[Server]:
     """A running server on a free port; it and its files are gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="leakdrill-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _owner())
-    server = Server(where, folder, free_port())
+    server = Server(where, folder, free_port(), options)
     try:
         server.create()
         server.start()
@@ -98,6 +122,25 @@ def own_server(where: Path) -> Iterator[Server]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def database_of_its_own() -> Iterator[str]:
+    """The URL of an empty database for a measurement: of the server that LEAKDRILL_TEST_DATABASE_URL names, else of one
+    of our own with the settings that it comes with, so that every commit reaches the disk."""
+    named, where = os.environ.get("LEAKDRILL_TEST_DATABASE_URL"), programs()
+    if named:
+        name = f"leakdrill_bench_{secrets.token_hex(4)}"
+        with connected(named) as maintenance:
+            maintenance.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+            yield beside(named, name)
+            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    elif where is None:
+        raise LookupError("PostgreSQL's programs are not on this machine")
+    else:
+        with own_server(where, "") as server, connected(server.url) as maintenance:
+            maintenance.execute("CREATE DATABASE bench TEMPLATE template0 ENCODING 'UTF8'")
+            yield beside(server.url, "bench")
 
 
 class Databases:
@@ -143,7 +186,8 @@ _COUNT_ANEW = (
     "WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
 )
 # Those that refer to others come after them, so that they are emptied first.
-_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in reversed(_TABLES)), *_FIRST_ROWS, _COUNT_ANEW])
+_ENGINE = ("procrastinate_jobs", "procrastinate_workers")
+_EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in (*_ENGINE, *reversed(_TABLES))), *_FIRST_ROWS, _COUNT_ANEW])
 _SHAPE = """
     SELECT md5(concat(
         (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("gateway", "frontend", "fake_model", "drills")
+PARTS = ("gateway", "frontend", "fake_model", "drills", "loadtest")
 STDLIB_AND_OWN = "stdlib"
 
 # Third parties that each part may import, besides the standard library.
@@ -22,7 +22,11 @@ THIRD_PARTIES = {
     "frontend": {"gradio", "httpx", "yaml", "fastapi", "starlette", "uvicorn"},
     # cryptography signs notices of leaked tokens, and is imported late.
     "drills": {"httpx", "pydantic", "pydantic_core", "yaml", "jinja2", "cryptography"},
+    # locust and gevent come with the extra `load`.
+    "loadtest": {"locust", "gevent", "httpx", "pydantic", "yaml", "jinja2"},
 }
+# Modules of the load test that bring gevent in, which changes the standard library under whoever imports them.
+GEVENT_MODULES = {f"loadtest.{name}" for name in ("__main__", "clerk", "users", "fleet", "worker", "run")}
 # Floors of the gateway, lowest first. A module may import its own floor and those below it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events"),
@@ -33,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.clients",
         "gateway.jobs",
         "gateway.inputs",
+        "gateway.metrics",
         "gateway.revocations",
         "gateway.exercise",
         "gateway.traces",
@@ -138,7 +143,21 @@ def test_the_gateway_reaches_other_parts_from_its_commands_and_worker_only() -> 
         for module in ALL.values()
         if within(module.name, "gateway") and not within(module.name, "gateway.commands")
         for name in module.imports
-        if name.split(".")[0] in {"frontend", "fake_model", "drills", "seeds"} - allowed.get(module.name, set())
+        if name.split(".")[0]
+        in {"frontend", "fake_model", "drills", "loadtest", "seeds"} - allowed.get(module.name, set())
+    }
+    assert wrong == set()
+
+
+def test_no_other_process_imports_gevent() -> None:
+    bring = {module.name for module in ALL.values() if {"gevent", "locust"} & {n.split(".")[0] for n in module.imports}}
+    assert bring == GEVENT_MODULES
+    wrong = {
+        (module.name, name)
+        for module in ALL.values()
+        if module.name not in GEVENT_MODULES
+        for name in module.imports
+        if name in GEVENT_MODULES
     }
     assert wrong == set()
 

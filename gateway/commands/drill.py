@@ -11,18 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal
 
 import click
 import httpx
+from rich.console import Console
 
-from drills.errors import DrillError
-from drills.report import render_all
+from drills.compare import TITLES, render_comparison, variants
+from drills.rendering import render
+from drills.response import Ask
+from drills.runbook_file import RunbookFile
 from drills.runner import DrillResult, run_drill
 from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
+from gateway.commands.drill_rate import rate
+from gateway.commands.drill_watch import watch
+from gateway.commands.leaving import or_leave
 from gateway.commands.reporter import publish_key
 from gateway.commands.screen import DrillScreen
 from gateway.commands.serve import default_workers
@@ -30,7 +36,6 @@ from gateway.errors import OperatorError
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor, free_ports
 
-T = TypeVar("T")
 Intake = Literal["observe", "quarantine", "revoke"]
 
 speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Replay seconds per second.")
@@ -39,6 +44,10 @@ speed_option = click.option("--speed", type=click.FloatRange(min=0, min_open=Tru
 @click.group()
 def drill() -> None:
     """Run, check, list and report drills."""
+
+
+drill.add_command(watch)
+drill.add_command(rate)
 
 
 @drill.command("run")
@@ -74,10 +83,10 @@ def run(
         raise click.UsageError("--replicas is for the drill's own gateways; a target has those that it has")
     if defect_on is not None and not defects:
         raise click.UsageError("--defect-on goes with --defect")
-    loaded = _or_leave(lambda: load_scenario(scenario))
+    loaded = or_leave(lambda: load_scenario(scenario))
     if target is not None and (consistency or defects):
-        replicas = _count_replicas(target)
-    loaded = _with_topology(loaded, replicas, consistency, defects, defect_on)
+        replicas = count_replicas(target)
+    loaded = with_topology(loaded, replicas, consistency, defects, defect_on)
     folder = out or report_folder(settings, loaded)
     if target is not None:
         token = admin_token or read_admin_token(settings)
@@ -101,7 +110,7 @@ def run(
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for the reports [the journal's].")
 def report(journal: Path, out: Path | None) -> None:
     """Write the reports of JOURNAL again."""
-    for path in _or_leave(lambda: render_all(journal, out or journal.parent)).values():
+    for path in or_leave(lambda: render(journal, out or journal.parent)).values():
         click.echo(path)
 
 
@@ -109,14 +118,43 @@ def report(journal: Path, out: Path | None) -> None:
 @click.argument("file")
 def lint(file: str) -> None:
     """Check a scenario FILE without running it."""
-    loaded = _or_leave(lambda: load_scenario(file))
+    loaded = or_leave(lambda: load_scenario(file))
     click.echo(f"{file}: fine: {loaded.scenario.title}, {len(loaded.msel)} MSEL lines")
+
+
+@drill.command("compare")
+@click.argument("scenario")
+@speed_option
+@click.option("--seed", type=click.IntRange(min=0), help="For visitors and their choices.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for the comparison, and each cut's journal.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Workers of each cut's own gateway.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory [LEAKDRILL_DATA].")
+def compare_cuts(
+    scenario: str, speed: float | None, seed: int | None, out: Path | None, workers: int | None, data: Path | None
+) -> None:
+    """Play SCENARIO three times: revoking the leaked tokens, their cohort, and everybody."""
+    loaded = or_leave(lambda: load_scenario(scenario))
+    folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
+    codes: list[int] = []
+    for name, one in variants(loaded).items():
+        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
+            url, token = supervisor.gateway_url, supervisor.admin_token
+            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+        click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
+        if done.status == "interrupted" or "journal.json" not in done.paths:
+            click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
+            sys.exit(4)
+        codes.append(done.exit_code)
+    paths = or_leave(lambda: render_comparison({name: folder / name for name in TITLES}, folder))
+    for path in paths.values():
+        click.echo(path)
+    sys.exit(max(codes, key=(0, 3, 1, 2, 4).index))
 
 
 @drill.command("list")
 def list_names() -> None:
     """List the scenarios that leakdrill brings."""
-    for one in _or_leave(list_scenarios):
+    for one in or_leave(list_scenarios):
         click.echo(f"{one.name:<28}{one.title}")
 
 
@@ -132,11 +170,13 @@ def play(
     on_leak: Callable[[list[str]], None] | None = None,
     tend: Callable[[], None] | None = None,
     tells: bool = False,
+    runbook: tuple[RunbookFile, Ask] | None = None,
     key_file: Path | None = None,
 ) -> DrillResult:
     """Runs a drill under a live screen; Ctrl-C ends it early with a complete journal.
 
-    `key_file` is where the gateway reads reporters' keys; a scenario that sends notices has one of its own.
+    A runbook may ask a person, so its progress is told in plain lines. `key_file` is where the gateway reads reporters'
+    keys; a scenario that sends notices has one of its own.
     """
 
     async def session(screen: DrillScreen) -> DrillResult:
@@ -157,6 +197,7 @@ def play(
                 on_leak=on_leak,
                 stop=stop,
                 tells=tells,
+                runbook=runbook,
                 register=None if key_file is None else partial(publish_key, key_file),
             )
         finally:
@@ -165,8 +206,9 @@ def play(
                 with suppress(asyncio.CancelledError, OperatorError):
                     await tending
 
-    with DrillScreen(scenario.scenario.title, addresses or {"gateway": url}) as screen:
-        return _or_leave(lambda: asyncio.run(session(screen)))
+    plain = Console(force_terminal=False) if runbook else None
+    with DrillScreen(scenario.scenario.title, addresses or {"gateway": url}, plain) as screen:
+        return or_leave(lambda: asyncio.run(session(screen)))
 
 
 @contextmanager
@@ -185,7 +227,7 @@ def own_gateway(workers: int, replicas: int = 1, intake: Intake | None = None) -
             yield supervisor
 
 
-def _count_replicas(url: str) -> int:
+def count_replicas(url: str) -> int:
     """How many gateways there are; 1 where none answers as it should, which the drill itself then says."""
     try:
         return len(httpx.get(f"{url.rstrip('/')}/status", timeout=5.0, trust_env=False).json()["replicas"]) or 1
@@ -193,11 +235,11 @@ def _count_replicas(url: str) -> int:
         return 1
 
 
-def _with_topology(
+def with_topology(
     scenario: Scenario, replicas: int | None, consistency: str | None, defects: tuple[str, ...], only: str | None
 ) -> Scenario:
     """The scenario with what the command line says of the gateways."""
-    topology = _or_leave(lambda: overridden(scenario.topology, replicas, consistency, defects, only))
+    topology = or_leave(lambda: overridden(scenario.topology, replicas, consistency, defects, only))
     return scenario.model_copy(update={"topology": topology})
 
 
@@ -222,16 +264,3 @@ async def _tend(tend: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(0.5)
         tend()
-
-
-def _or_leave(action: Callable[[], T]) -> T:
-    """The action's result; a DrillError becomes one line and its exit code."""
-    try:
-        return action()
-    except DrillError as exc:
-        _leave(str(exc), exc.exit_code)
-
-
-def _leave(message: str, code: int) -> NoReturn:
-    click.echo(f"leakdrill: {message}", err=True)
-    sys.exit(code)

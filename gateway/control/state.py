@@ -103,8 +103,8 @@ async def reset(body: Reset, ctx: Ctx, actor: Admin) -> Status:
     ctx.faults.forget()
     ctx.sunset.clear()
     ctx.sight.forget()
-    # What is still being uploaded stays: the request that brings it removes it.
-    for path in (*ctx.settings.media.iterdir(), *ctx.settings.inputs.glob("video_*")):
+    # What is still being uploaded stays: the request that brings it removes it. The directory's mark stays too.
+    for path in (*ctx.settings.media.glob("[!.]*"), *ctx.settings.inputs.glob("video_*")):
         path.unlink(missing_ok=True)
     return await _status(ctx)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from gateway.events import EventKind
-from gateway.store import Connection, Store, events, jobs, taking, workers
+from gateway.jobs.silence import Silence
+from gateway.jobs.surroundings import ensure_same_protocol
+from gateway.store import Connection, Store, events, jobs, leases, mending, messages, receiving, taking, workers
 from gateway.store.jobs import Job, JobStatus
+from gateway.store.mending import Faults
+from gateway.store.receiving import Taken
 from gateway.webhooks import queueing
 
 WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
@@ -28,27 +33,87 @@ class Held:
 
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
-    if not await store.read(lambda tx: jobs.claimable(tx, now)):
-        return None
+    taken = await claim_some(store, 1, worker=worker, now=now, lease_seconds=lease_seconds, max_attempts=max_attempts)
+    return taken[0] if taken else None
 
-    def work(tx: Connection) -> Job | None:
-        for lost in jobs.exhausted(tx, now, max_attempts):
-            if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
-                _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
-                queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
-        candidate = jobs.next_claim(tx, now)
-        if candidate is None:
-            return None
-        job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
-        if job is None:
-            return None
-        if candidate.status is JobStatus.IN_PROGRESS:
-            _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": candidate.worker, "attempt": job.attempt})
-        else:
-            _append(tx, EventKind.JOB_STARTED, job, worker, now, {"attempt": job.attempt})
-        return job
+
+async def claim_some(
+    store: Store, most: int, *, worker: str, now: float, lease_seconds: float, max_attempts: int
+) -> list[Job]:
+    """The same for as many slots as are free: one commit for all."""
+    if not await store.read(jobs.claimable):
+        return []
+
+    def work(tx: Connection) -> list[Job]:
+        silent = leases.any_silent(tx)
+        if silent:
+            recover(tx, worker=worker, now=now, max_attempts=max_attempts)
+        if tx.delivered:
+            return [one.job for one in receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)]
+        taken: list[Job] = []
+        while len(taken) < most and (candidate := jobs.next_claim(tx, silent=silent)) is not None:
+            job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
+            if job is None:
+                break
+            _tell_start(tx, job, candidate.worker if candidate.status is JobStatus.IN_PROGRESS else None, now)
+            taken.append(job)
+        return taken
+
+    return await store.write(work, brief=True)
+
+
+def recover(tx: Connection, *, worker: str, now: float, max_attempts: int) -> None:
+    """Ends the jobs whose worker fell silent in their last attempt, and has the engine deliver the others again."""
+    for lost in jobs.exhausted(tx, max_attempts):
+        if jobs.fail(tx, lost.id, code="worker_lost", message=WORKER_LOST, now=now, attempt=lost.attempt):
+            _append(tx, EventKind.JOB_FAILED, lost, worker, now, {"code": "worker_lost"})
+            queueing.job_ended(tx, queueing.FAILED, job=lost.id, accessor=lost.accessor, now=now)
+    if tx.delivered:
+        messages.redeliver_silent(tx)
+
+
+async def recover_silent(store: Store, *, worker: str, now: float, max_attempts: int) -> None:
+    """The same where there is such a job."""
+    if await store.read(leases.any_silent, snapshot=False):
+        await store.write(lambda tx: recover(tx, worker=worker, now=now, max_attempts=max_attempts))
+
+
+async def reconcile(store: Store, *, actor: str, now: float, mend: bool = True) -> Faults:
+    """Compares rows and messages, mends what is lost or doubled, and notes that in the event list; what was wrong."""
+    found = await store.read(mending.faults)
+    if not found or not mend:
+        return found
+
+    def work(tx: Connection) -> Faults:
+        mended = mending.mend(tx)
+        if mended:
+            events.append(tx, EventKind.QUEUE_MENDED, at=now, actor=actor, data=asdict(mended))
+        return mended
 
     return await store.write(work)
+
+
+def receive(
+    tx: Connection, receiver: int | None, most: int, *, worker: str, now: float, lease_seconds: float
+) -> list[Taken]:
+    """The next jobs that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
+    the worker."""
+    found: list[Taken] = []
+    while len(found) < most:
+        taken = receiving.take(tx, receiver, worker=worker, now=now, lease_until=now + lease_seconds)
+        if taken is None:
+            break
+        _tell_start(tx, taken.job, taken.taken_from, now)
+        found.append(taken)
+    return found
+
+
+def _tell_start(tx: Connection, job: Job, taken_from: str | None, now: float) -> None:
+    worker, data = str(job.worker), {"attempt": job.attempt}
+    if taken_from is None:
+        _append(tx, EventKind.JOB_STARTED, job, worker, now, data)
+    else:
+        _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": taken_from, **data})
 
 
 async def lost(store: Store, held: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -91,6 +156,13 @@ async def beat(store: Store, worker: str, held: list[Held], *, now: float, lease
     await store.write(work)
 
 
+async def look_for_silent(store: Store, silence: Silence) -> None:
+    """One look at who renews their leases; what a silent worker holds may be taken from then on."""
+    found = silence.look(await store.read(leases.held, snapshot=False))
+    if found:
+        await store.write(lambda tx: [leases.found_silent(tx, lease) for lease in found])
+
+
 async def complete(
     store: Store,
     job: Job,
@@ -106,23 +178,34 @@ async def complete(
     it made: the output must then be discarded."""
 
     def work(tx: Connection) -> bool:
-        spared = taking.spared(tx, job.id)
-        if spared == "withhold":
-            if jobs.fail(tx, job.id, code="access_revoked", message=WITHHELD, now=now, attempt=job.attempt):
-                data = {"code": "access_revoked", "message": WITHHELD, "withheld": True}
-                _append(tx, EventKind.JOB_FAILED, job, worker, now, data)
-            return False
-        expires_at = now + keep_seconds
         done = jobs.complete(
-            tx, job.id, job.attempt, file=file, size=size, now=now, expires_at=expires_at, next_tick=next_tick
+            tx,
+            job.id,
+            job.attempt,
+            file=file,
+            size=size,
+            now=now,
+            expires_at=now + keep_seconds,
+            next_tick=next_tick,
         )
-        if done:
-            _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
-        if done and spared is None:
+        if done is None:
+            _withhold(tx, job, worker, now)
+            return False
+        _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
+        if done.listened and not done.spared:
             queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
-        return done
+        return True
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
+
+
+def _withhold(tx: Connection, job: Job, worker: str, now: float) -> None:
+    """Ends a job that a revocation let end, but not keep what it made; any other is not this attempt's any more."""
+    if taking.spared(tx, job.id) != "withhold":
+        return
+    if jobs.fail(tx, job.id, code="access_revoked", message=WITHHELD, now=now, attempt=job.attempt):
+        data = {"code": "access_revoked", "message": WITHHELD, "withheld": True}
+        _append(tx, EventKind.JOB_FAILED, job, worker, now, data)
 
 
 async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, now: float) -> bool:
@@ -135,7 +218,7 @@ async def fail(store: Store, job: Job, *, worker: str, code: str, message: str, 
             queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
         return ended
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
@@ -147,15 +230,16 @@ async def release(store: Store, job: Job, *, worker: str, now: float) -> bool:
             _append(tx, EventKind.JOB_RELEASED, job, worker, now, {"attempt": job.attempt})
         return released
 
-    return await store.write(work)
+    return await store.write(work, brief=True)
 
 
 async def worker_started(store: Store, worker: workers.Worker) -> None:
-    """Registers a worker."""
+    """Registers a worker; raises OperatorError where others live that are of another version."""
 
     def work(tx: Connection) -> None:
+        ensure_same_protocol(workers.alive(tx, worker.started_at - workers.SILENCE_SECONDS))
         workers.register(tx, worker)
-        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots}
+        data = {"host": worker.host, "pid": worker.pid, "slots": worker.slots, "version": worker.version}
         events.append(tx, EventKind.WORKER_STARTED, at=worker.started_at, actor=worker.name, data=data)
 
     await store.write(work)
@@ -171,5 +255,5 @@ async def worker_stopped(store: Store, name: str, *, now: float) -> None:
     await store.write(work)
 
 
-def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: dict[str, object]) -> None:
+def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: Mapping[str, object]) -> None:
     events.append(tx, kind, at=now, actor=worker, accessor=job.accessor, job=job.id, data=data)

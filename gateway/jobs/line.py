@@ -1,40 +1,44 @@
 """The waiting line, as far as a poll needs to know it: how long it is, who works on it, how long a render takes.
 
 Every poll of a waiting video tells its place and its estimated time. Counting the line for each would make polls as
-slow as the line is long; so what they share is read once and reused for a moment. While the line is short, its places
-are part of that; in a long one the place follows from where the job stands between the line's first and last arrival,
-which is exact as long as nobody in between has left.
+slow as the line is long; so what they share is read once and reused for a moment: the first places one by one, and the
+rest as blocks of some hundred. How many of its own block are before a job is counted once, and again when somebody of
+that block has come or gone. So a place is exact, as of the moment at which the line was read.
 """
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 from gateway.faults import latency, profiles
-from gateway.store import Connection, jobs, workers
-from gateway.store.jobs import Job, LineSegment, QueueCounts
+from gateway.store import Connection, fairness, jobs, places, workers
+from gateway.store.jobs import Job, Place, QueueCounts
+from gateway.store.places import Blocks
+from gateway.store.tokens import Token
 
 FIRST_GUESS_SECONDS = 2.0  # render time assumed until one job has finished
-LISTED = 500  # waiting jobs up to which every place is read
+LISTED = 500  # jobs at the head of the line of which each one's place is read
 # A long line is read again only after this many times what reading it took.
 REST = 100
+REMEMBERED = 50_000  # jobs whose rank in their block is known
 
 
 @dataclass(frozen=True)
 class Load:
-    """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the waiting
-    jobs by priority, the `seq` of the newest, and while there are few of them each one's (priority, `seq`), first
-    served first."""
+    """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the places of
+    the first jobs, `newest` being the latest `seq` of those, the blocks, and by priority the last place and how many
+    wait up to it. The last is known only of a line that is longer than `first`."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
     slots: int
     render_seconds: float
-    segments: tuple[LineSegment, ...]
+    first: tuple[Place, ...]
     newest: int
-    places: tuple[tuple[int, int], ...] | None
+    blocks: Blocks
+    ends: dict[int, tuple[Place, int]]
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -43,9 +47,11 @@ class Load:
 
 
 class Line:
-    """What this process knows of the line, at most `reuse_seconds` old; 0 reads it anew each time."""
+    """What this process knows of the line, at most `reuse_seconds` old; 0 reads it anew each time. `fair` says that
+    tokens are served in turn."""
 
-    def __init__(self, reuse_seconds: float) -> None:
+    def __init__(self, reuse_seconds: float, *, fair: bool = False) -> None:
+        self.fair = fair
         self._reuse = reuse_seconds
         self._load: Load | None = None
         self._good_until = 0.0
@@ -53,6 +59,8 @@ class Line:
         # count a job twice for a moment does no harm, while not to count it lets the line grow too long.
         self._arrived = 0
         self._counted = 0
+        self._since: list[Place] = []  # those that arrived here since the line was read, in the order of service
+        self._ranks: dict[int, tuple[Place, int, int]] = {}  # by `seq`: its block, that block's changes, the rank
 
     def load(self, tx: Connection, now: float, *, fresh: bool = False) -> Load:
         """The line as it was a moment ago at the most; `fresh`, as it is."""
@@ -60,6 +68,7 @@ class Line:
         at = time.monotonic()
         if self._load is None or fresh or at >= self._good_until:
             arrived = self._arrived
+            self._since = []
             self._load = _read(tx, now)
             self._counted = arrived
             self._good_until = time.monotonic() + max(self._reuse, REST * (time.monotonic() - at) if self._reuse else 0)
@@ -68,11 +77,16 @@ class Line:
     def waiting(self, tx: Connection, now: float, limit: int) -> int:
         """How many wait; exact where it matters, which is close to `limit`."""
         waiting = self.load(tx, now).queue.waiting + self._joined
-        return jobs.queue_counts(tx).waiting if waiting >= limit * 0.9 else waiting
+        return places.waiting(tx) if waiting >= limit * 0.9 else waiting
 
-    def joined(self) -> None:
+    def turn(self, tx: Connection, token: Token, priority: int) -> int:
+        """The turn of the token's next job: its own, or that of whoever came last."""
+        return fairness.take(tx, token, priority) if self.fair else fairness.latest(tx, priority)
+
+    def joined(self, job: Job) -> None:
         """Another job has come in."""
         self._arrived += 1
+        insort(self._since, job.place)
 
     @property
     def _joined(self) -> int:
@@ -83,34 +97,50 @@ class Line:
         return self._load if time.monotonic() < self._good_until else None
 
     def ahead(self, tx: Connection, load: Load, job: Job) -> int:
-        """How many waiting jobs will be served before this one; `load` is what `load()` has just said."""
-        place = self.place(load, job)
-        return jobs.ahead_of(tx, job) if place is None else place
-
-    def place(self, load: Load, job: Job) -> int | None:
-        """The same as far as `load` tells it, which is `recent`: None for a job that has come since into a short line,
-        and must be counted."""
-        if load.places is not None and job.seq <= load.newest:
-            return bisect_left(load.places, (job.priority, job.seq))
+        """How many waiting jobs will be served before this one; `load` is what `load()` or `recent()` has just said."""
         if load.queue.waiting + self._joined <= LISTED:
-            return None
-        before = sum(one.count for one in load.segments if one.priority < job.priority)
-        own = next((one for one in load.segments if one.priority == job.priority), None)
-        if own is None or job.seq <= own.first:
-            return before
-        if job.seq > own.last:
-            return before + own.count + max(0, self._joined - 1)
-        return before + round(own.count * (job.seq - own.first) / max(1, own.last - own.first + 1))
+            known = bisect_left(load.first, job.place) if job.seq <= load.newest else None
+            return places.ahead_of(tx, job.place) if known is None else known
+        own, place = load.ends.get(job.priority), job.place
+        if own is not None and place > own[0]:
+            return own[1] + bisect_left(self._since, place) - bisect_left(self._since, own[0])
+        if load.first and place <= load.first[-1]:
+            number = bisect_left(load.first, place)
+            return number if load.first[number] == place else number + bisect_left(self._since, place)
+        return self._in_block(tx, load.blocks, place)
+
+    def _in_block(self, tx: Connection, blocks: Blocks, place: Place) -> int:
+        number, seq = blocks.holding(place), place[-1]
+        block, changes = blocks.starts[number], blocks.changes[number]
+        known = self._ranks.get(seq)
+        if known is not None and known[:2] == (block, changes):
+            return blocks.before[number] + known[2]
+        rank = places.rank(tx, block, place)
+        if len(self._ranks) >= REMEMBERED:
+            self._ranks.clear()
+        self._ranks[seq] = block, changes, rank
+        return blocks.before[number] + rank
 
 
 def _read(tx: Connection, now: float) -> Load:
-    segments = tuple(jobs.segments(tx))
+    blocks = places.blocks(tx)
     alive = tuple(workers.alive(tx, now - latency.WORKER_SILENCE_SECONDS))
-    queue = QueueCounts(waiting=sum(one.count for one in segments), running=jobs.running(tx))
+    queue = QueueCounts(waiting=blocks.waiting, running=jobs.running(tx))
     slots = max(1, sum(worker.slots for worker in alive))
-    places = tuple(jobs.waiting_places(tx)) if queue.waiting <= LISTED else None
-    newest = max((one.last for one in segments), default=0)
-    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), segments, newest, places)
+    first = places.first(tx, LISTED)
+    newest = max((seq for _, _, seq in first), default=0)
+    ends = _ends(tx, blocks) if queue.waiting > LISTED else {}
+    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), first, newest, blocks, ends)
+
+
+def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:
+    """By priority, the last place and how many wait up to it."""
+    ends: dict[int, tuple[Place, int]] = {}
+    for last in places.lasts(tx):
+        number = blocks.holding(last)
+        upto = blocks.before[number] + places.rank(tx, blocks.starts[number], last) + 1 if ends else blocks.waiting
+        ends[last[0]] = last, upto
+    return ends
 
 
 def _render_seconds(tx: Connection, now: float, queue: QueueCounts, slots: int) -> float:

@@ -2,7 +2,8 @@
 
 A rendered clip carries the job's reference as a forensic mark and, where the extra `provenance` is installed, a signed
 manifest. The cached clip depends on size, seconds, frame rate and model alone: it is real, watermarked and playable,
-but shows another prompt, and names no job. What is made from another clip is rendered always.
+but shows another prompt, and names no job. What is made from another clip is rendered always. To measure the queue,
+nothing is rendered at all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gateway.store.jobs import Job, RenderRequest, reference_of
 
 CACHED_PROMPT = "a placeholder for load tests: abstract waves"
 TITLE = "leakdrill mock clip"
+NOTHING = b"leakdrill: nothing was rendered (LEAKDRILL_RENDER=null)\n"
 
 OnStep = Callable[[Any, int, float, dict[str, object]], None]
 OnFrame = Callable[[int, int], None]
@@ -58,6 +60,8 @@ class Renderer:
     def produce(self, job: Job, output: Path, watch: Watch) -> Produced:
         """Puts the job's clip at `output` and its stills beside it. Raises what the pipeline raises."""
         request = job.request
+        if self._settings.render == "null":
+            return Produced(output.write_bytes(NOTHING), None)
         if self._settings.render == "cached" and (request.kind == "create" or request.input is None):
             return Produced(_link(self._cached(request, output, watch), output), None)
         mark = (reference_of(job.id), self._marks)

@@ -10,7 +10,7 @@ from gateway.events import EventKind
 from gateway.jobs.line import Line, Load
 from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, defects, events, jobs, polls, taking, tokens, turns
+from gateway.store import Connection, Store, defects, events, fairness, jobs, polls, taking, tokens, turns
 from gateway.store.defects import Defect
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
@@ -70,7 +70,10 @@ async def submit(
         if tier is not None and tier.queued is not None:
             _ensure_own_room(tx, line, token, tier.queued, now)
         priority = tier.priority if tier is not None else 0
-        job = jobs.insert(tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, fate=fate)
+        turn = line.turn(tx, token, priority)
+        job = jobs.insert(
+            tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, turn=turn, fate=fate
+        )
         if tx.sight is not None and tx.sight.blurred(tx):
             taking.spare_late(tx, job)
         if attempt is not None:
@@ -81,7 +84,7 @@ async def submit(
         events.append(
             tx, EventKind.JOB_QUEUED, at=now, actor=token.principal, accessor=token.accessor, job=id, data=data
         )
-        line.joined()
+        line.joined(job)
         return _standing(tx, line, job, now)
 
     return await store.write(work, brief=True)
@@ -125,7 +128,7 @@ async def poll(
         if found is None or not found[0].accepted(now):
             return None
         token, job = found
-        standing = _known_standing(line, job) if job is not None else None
+        standing = _known_standing(tx, line, job) if job is not None else None
         return (token, standing) if job is None or standing is not None else None
 
     def work(tx: Connection) -> tuple[Token | None, Standing | None]:
@@ -248,6 +251,8 @@ def unknown(id: str, param: str = "video_id") -> NotFound:
 
 def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:
     if jobs.fail(tx, job.id, code="cancelled", message=CANCELLED, now=now):
+        if job.status is JobStatus.QUEUED:
+            fairness.give_back(tx, token, job.priority)
         events.append(tx, EventKind.JOB_CANCELLED, at=now, actor=token.principal, accessor=token.accessor, job=job.id)
         queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
 
@@ -288,7 +293,7 @@ def _made_before(tx: Connection, line: Line, token: Token, attempt: Attempt, now
     return None
 
 
-def _known_standing(line: Line, job: Job) -> Standing | None:
+def _known_standing(tx: Connection, line: Line, job: Job) -> Standing | None:
     """Where a job stands, as far as what was read of the line a moment ago tells it."""
     if job.ended:
         return Standing(job, None, None)
@@ -297,8 +302,8 @@ def _known_standing(line: Line, job: Job) -> Standing | None:
         return None
     if job.status is JobStatus.IN_PROGRESS:
         return _running(load, job)
-    ahead = line.place(load, job)
-    return None if ahead is None else Standing(job, ahead, load.eta_seconds(ahead))
+    ahead = line.ahead(tx, load, job)
+    return Standing(job, ahead, load.eta_seconds(ahead))
 
 
 def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:

@@ -1,8 +1,9 @@
 """A worker process: claims jobs, renders them, and lets go the moment a job is no longer its own.
 
-Three loops share one event loop: slots that claim and render (the render itself runs in a thread), a guard that
-asks the database every 0.1 s whether each running attempt still holds its job, and a heartbeat that extends leases
-and writes progress. The guard is what stops a render after a revocation; nothing has to tell the worker.
+Three loops share one event loop: a dispatcher that brings claimed jobs (the render itself runs in a thread), a guard
+that asks the database every 0.1 s whether each running attempt still holds its job, and a heartbeat that extends leases
+and writes progress. The guard is what stops a render after a revocation; nothing has to tell the worker, but where the
+database tells that something was taken, the guard looks at once.
 
 A latency profile makes an attempt take longer than its render: the slot is then held until the simulated time is over,
 and what is reported is how much of that has passed.
@@ -22,14 +23,17 @@ from pathlib import Path
 
 from fake_model import Interrupted, PipelineError, VideoPipeline
 from fake_model.variants import variant
+from gateway import __version__
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.faults import latency
 from gateway.faults.failures import FATES
 from gateway.jobs import lifecycle, outputs
+from gateway.jobs.dispatch import Post, dispatcher
 from gateway.jobs.holding import Hold
 from gateway.jobs.lifecycle import Held
 from gateway.jobs.rendering import Produced, Renderer, Watch
+from gateway.jobs.silence import Silence
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.jobs import Job
@@ -87,9 +91,11 @@ class WorkerProcess:
         self._clock = clock
         self._renderer = renderer
         self._slots = slots
-        self._renders: dict[str, _Render] = {}
+        # By id and attempt: after a long sleep a worker may take over from itself.
+        self._renders: dict[tuple[str, int], _Render] = {}
         self._draining = asyncio.Event()
         self._leaving = asyncio.Event()
+        self._look_now = asyncio.Event()
 
     def stop(self) -> None:
         """Drain; called again, interrupt the renders and release their jobs. Nobody waits for simulated time."""
@@ -104,11 +110,11 @@ class WorkerProcess:
     async def run(self) -> None:
         """Works until stopped."""
         now = self._clock.now()
-        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now)
+        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now, version=__version__)
         await lifecycle.worker_started(self._store, me)
         helpers = [asyncio.create_task(self._guard()), asyncio.create_task(self._heartbeat())]
         try:
-            await asyncio.gather(*(self._slot() for _ in range(self._slots)))
+            await dispatcher(self._store).run(self._post())
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -118,35 +124,21 @@ class WorkerProcess:
             except StoreUnavailable as exc:
                 log.warning("action=goodbye_not_written worker=%s reason=%s", self.name, exc)
 
-    async def _slot(self) -> None:
-        while not self._draining.is_set():
-            try:
-                job = await self._claim()
-                if job is not None:
-                    await self._attempt(job)
-                    continue
-            except StoreUnavailable as exc:
-                # The lease decides: a job that could not be finished is taken over once it runs out.
-                log.warning("action=store_unavailable worker=%s reason=%s", self.name, exc)
-            await self._pause(self._settings.poll_seconds)
-
-    async def _claim(self) -> Job | None:
-        return await lifecycle.claim(
+    def _post(self) -> Post:
+        return Post(
+            self.name,
+            self._slots,
+            self._settings,
             self._store,
-            worker=self.name,
-            now=self._clock.now(),
-            lease_seconds=self._settings.lease_seconds,
-            max_attempts=self._settings.max_attempts,
+            self._clock,
+            self._draining,
+            self._attempt,
+            self._look_now.set,
         )
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._draining.wait()
 
     async def _attempt(self, job: Job) -> None:
         render = _Render(job, Hold(await latency.hold_of(self._store, job, self._clock.now())))
-        self._renders[job.id] = render
+        self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
         self._remove_leftovers(job)
@@ -174,7 +166,7 @@ class WorkerProcess:
             else:
                 await self._publish(job, output, produced)
         finally:
-            del self._renders[job.id]
+            del self._renders[job.id, job.attempt]
         await self._drop_input(job)
 
     async def _produce(self, render: _Render, output: Path) -> Produced | None:
@@ -225,9 +217,10 @@ class WorkerProcess:
         log.info("action=render_stopped worker=%s job=%s released=%s", self.name, job.id, released)
 
     def _remove_leftovers(self, job: Job) -> None:
-        """What a killed worker left of an earlier attempt."""
-        if job.attempt > 1:
-            for path in self._settings.media.glob(f"*{job.id}.*"):
+        """What a killed worker left of an earlier attempt. Never a later one's: this worker may have slept since its
+        claim, and be behind."""
+        for attempt in range(1, job.attempt):
+            for path in self._settings.media.glob(f"*{job.id}.{attempt}.*"):
                 path.unlink(missing_ok=True)
 
     def _render(self, render: _Render, output: Path) -> Produced:
@@ -244,9 +237,12 @@ class WorkerProcess:
 
     async def _guard(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.guard_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.guard_seconds):
+                    await self._look_now.wait()
+            self._look_now.clear()
             # A snapshot: a job claimed while the question is under way must not be judged by the answer.
-            held = {(one.job.id, one.job.attempt): one for one in self._renders.values()}
+            held = dict(self._renders)
             if not held:
                 continue
             try:
@@ -258,12 +254,15 @@ class WorkerProcess:
                 held[pair].interrupt()
 
     async def _heartbeat(self) -> None:
+        every = self._settings.heartbeat_seconds
+        silence = Silence(self._settings.lease_seconds, at_most=2 * every)
         while True:
-            await asyncio.sleep(self._settings.heartbeat_seconds)
+            await asyncio.sleep(every)
             held = [render.held() for render in self._renders.values()]
             try:
                 await lifecycle.beat(
                     self._store, self.name, held, now=self._clock.now(), lease_seconds=self._settings.lease_seconds
                 )
+                await lifecycle.look_for_silent(self._store, silence)
             except StoreUnavailable as exc:
                 log.warning("action=heartbeat_failed worker=%s reason=%s", self.name, exc)

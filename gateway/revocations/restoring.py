@@ -16,7 +16,7 @@ from gateway.errors import ConfirmationRequired, Conflict, NotFound
 from gateway.events import EventKind
 from gateway.revocations.service import Selector
 from gateway.signals import Cause, outbox
-from gateway.store import Connection, Store, defects, events, restorations, tokens
+from gateway.store import Connection, Store, defects, events, messages, restorations, tokens
 from gateway.store.defects import Defect
 from gateway.store.restorations import Batch, Restoration, RestorationState, RestoredItem
 from gateway.store.tokens import Token, TokenState
@@ -155,6 +155,7 @@ def bring_back(tx: Connection, restoration: Restoration, *, now: float) -> bool:
     accessors = restorations.waiting(tx, restoration.id, restoration.size)
     outcomes = [(accessor, _restore(tx, restoration, accessor, now)) for accessor in accessors]
     restorations.add_batch(tx, restoration.id, number, outcomes, at=now)
+    messages.refill_all(tx)
     data = {
         "id": restoration.id,
         "batch": number,

@@ -20,7 +20,18 @@ from gateway.errors import ConfirmationRequired, NotFound, StoreUnavailable
 from gateway.events import EventKind
 from gateway.revocations.selectors import Selector
 from gateway.signals import Cause, outbox
-from gateway.store import Connection, Store, defects, deliveries, events, exercise, revocations, taking, tokens
+from gateway.store import (
+    Connection,
+    Store,
+    defects,
+    deliveries,
+    events,
+    exercise,
+    messages,
+    revocations,
+    taking,
+    tokens,
+)
 from gateway.store.defects import Defect
 from gateway.store.exercise import Phase
 from gateway.store.jobs import JobStatus
@@ -225,6 +236,7 @@ def _end_jobs(
         queued = taking.stop_jobs(tx, which, JobStatus.QUEUED, revocation=revocation, message=STOPPED, now=now)
     else:
         kept = taking.spare_jobs(tx, which, JobStatus.QUEUED, revocation=revocation, withhold=False)
+        messages.refill_all(tx)
     return queued, running, kept, going_on
 
 

@@ -54,6 +54,10 @@ class Streams:
         self._watch.add(stream)
         return stream
 
+    def count(self) -> int:
+        """How many are open here."""
+        return len(self._rows)
+
     async def end(self, stream: Open) -> None:
         """Notes that it is over, and tells the event list where its token was not accepted any more."""
         self._watch.remove(stream)

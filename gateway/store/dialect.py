@@ -19,6 +19,7 @@ _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA", "TEX
 # JSON text may hold an escaped NUL, which no text of PostgreSQL can hold; it stands there as NUL does in `nul_free`.
 _PRELUDE = r"""
 CREATE TABLE schema_version (version BIGINT NOT NULL);
+CREATE TABLE engine_version (version TEXT NOT NULL);
 CREATE TABLE numbered (name TEXT COLLATE "C" PRIMARY KEY, seq BIGINT NOT NULL);
 INSERT INTO numbered (name, seq) VALUES ('events', 0);
 SET LOCAL check_function_bodies = off;
@@ -62,6 +63,11 @@ _MARKS = re.compile(
 )
 
 
+# The first column of a partial index, which its condition fixes. SQLite wants it there; PostgreSQL takes what the
+# condition implies out of the question, is left without a value for the first column, and walks the whole index.
+_CONSTANT = ("(status, ", "(")
+
+
 def tables(text: str) -> str:
     """Statements that create, on PostgreSQL, the tables that `text` creates on SQLite."""
     table = ""
@@ -80,7 +86,7 @@ def tables(text: str) -> str:
             return f"BIGINT PRIMARY KEY {how}"
         return "" if found["rowid"] else _TYPES[found["type"]]
 
-    return _PRELUDE + _WORDS.sub(said, text)
+    return _PRELUDE + _WORDS.sub(said, text.replace(*_CONSTANT))
 
 
 @lru_cache(maxsize=1024)

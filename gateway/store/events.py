@@ -47,13 +47,19 @@ def append(
     tx.chain_end = ChainEnd(own, end.clock)
 
 
+#: Where the list ends, and the clock of its next line, in one statement: this runs inside every change.
+END = "SELECT (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) AS hash, exercise.* FROM exercise WHERE id = 1"
+
+
 def _chain_end(tx: Connection) -> ChainEnd:
-    # One statement for both: this runs inside every change.
-    row = tx.fetch_one(
-        "SELECT (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) AS hash, exercise.* FROM exercise WHERE id = 1"
-    )
+    row = tx.fetch_one(END)
     if row is None:
         raise LookupError("the exercise row is missing")
+    return chain_end_of(row)
+
+
+def chain_end_of(row: Row) -> ChainEnd:
+    """From a row of `END`."""
     return ChainEnd(row["hash"] or GENESIS, exercise.clock_of(row))
 
 

@@ -16,6 +16,10 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
+#: A job's priority, turn and `seq`: the order of service.
+Place = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class RenderRequest:
     """What was asked for. `model` is the name that was sent, `variant` the one that renders; `size` is "WxH" in
@@ -61,6 +65,7 @@ class Job:
     status: JobStatus
     request: RenderRequest
     priority: int = 0
+    turn: int = 0
     attempt: int = 0
     worker: str | None = None
     progress: int = 0
@@ -78,6 +83,11 @@ class Job:
     fate: str | None = None
     share: str = "private"
     share_id: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the line: lower is served first."""
+        return self.priority, self.turn, self.seq
 
     @property
     def ended(self) -> bool:

@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.store import credits, turns
-from gateway.store.job import Job, JobStatus, RenderRequest, id_at, reference_of, reference_text
+from gateway.store import credits, fairness, messages, turns
+from gateway.store.job import Job, JobStatus, Place, RenderRequest, id_at, reference_of, reference_text
+from gateway.store.leases import SILENT, any_silent
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
 # What a job is can be had from here too, beside what is done with it.
-__all__ = ["Job", "JobStatus", "RenderRequest", "id_at", "reference_of", "reference_text"]
+__all__ = ["Job", "JobStatus", "Place", "RenderRequest", "id_at", "reference_of", "reference_text"]
 
 _FIELDS = tuple(field.name for field in fields(Job))
 COLUMNS = ", ".join(_FIELDS)
@@ -33,16 +34,6 @@ class QueueCounts:
     running: int
 
 
-@dataclass(frozen=True)
-class LineSegment:
-    """The waiting jobs of one priority: how many, and the `seq` of the first and the last."""
-
-    priority: int
-    count: int
-    first: int
-    last: int
-
-
 def insert(
     tx: Connection,
     *,
@@ -51,22 +42,25 @@ def insert(
     request: RenderRequest,
     at: float,
     priority: int = 0,
+    turn: int = 0,
     fate: str | None = None,
 ) -> Job:
     """Adds a queued job."""
     seq = tx.insert(
-        "INSERT INTO jobs (id, accessor, status, request, priority, fate, created_at) "
-        "VALUES (:id, :accessor, 'queued', :request, :priority, :fate, :at)",
+        "INSERT INTO jobs (id, accessor, status, request, priority, turn, fate, created_at) "
+        "VALUES (:id, :accessor, 'queued', :request, :priority, :turn, :fate, :at)",
         {
             "id": id,
             "accessor": accessor,
             "request": to_json(vars(request)).decode(),
             "priority": priority,
+            "turn": turn,
             "fate": fate,
             "at": at,
         },
     )
-    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority=priority, created_at=at, fate=fate)
+    messages.refill(tx, accessor)
+    return Job(seq, id, accessor, JobStatus.QUEUED, request, priority, turn, created_at=at, fate=fate)
 
 
 def get(tx: Connection, id: str) -> Job | None:
@@ -93,20 +87,10 @@ def owned(tx: Connection, accessor: str, *, after: str | None, limit: int, newes
     return [job_of(row) for row in rows]
 
 
-def ahead_of(tx: Connection, job: Job) -> int:
-    """How many waiting jobs will be served before this one."""
-    row = tx.fetch_one(
-        "SELECT count(*) AS n FROM jobs WHERE status = 'queued' "
-        "AND (priority < :priority OR (priority = :priority AND seq < :seq))",
-        {"priority": job.priority, "seq": job.seq},
-    )
-    return row["n"] if row else 0
-
-
 def queue_counts(tx: Connection) -> QueueCounts:
     """The length of the line and of what is being rendered."""
     row = tx.fetch_one(
-        "SELECT (SELECT count(*) FROM jobs WHERE status = 'queued') AS waiting, "
+        "SELECT (SELECT coalesce(sum(n), 0) FROM line_blocks) AS waiting, "
         "(SELECT count(*) FROM jobs WHERE status = 'in_progress') AS running"
     )
     return QueueCounts(row["waiting"], row["running"]) if row else QueueCounts(0, 0)
@@ -118,21 +102,6 @@ def count_by_status(tx: Connection) -> dict[str, int]:
     return {row["status"]: row["n"] for row in rows}
 
 
-def segments(tx: Connection) -> list[LineSegment]:
-    """The waiting line by priority, first served first."""
-    rows = tx.fetch_all(
-        "SELECT priority, count(*) AS n, min(seq) AS first, max(seq) AS last FROM jobs WHERE status = 'queued' "
-        "GROUP BY priority ORDER BY priority"
-    )
-    return [LineSegment(row["priority"], row["n"], row["first"], row["last"]) for row in rows]
-
-
-def waiting_places(tx: Connection) -> list[tuple[int, int]]:
-    """The waiting line as (priority, `seq`), first served first."""
-    rows = tx.fetch_all("SELECT priority, seq FROM jobs WHERE status = 'queued' ORDER BY priority, seq")
-    return [(priority, seq) for priority, seq in rows]
-
-
 def running(tx: Connection) -> int:
     """How many jobs are being rendered."""
     row = tx.fetch_one("SELECT count(*) AS n FROM jobs WHERE status = 'in_progress'")
@@ -141,45 +110,49 @@ def running(tx: Connection) -> int:
 
 def mean_render_seconds(tx: Connection, since: float = 0.0) -> float | None:
     """Seconds from start to finish over the last 20 finished jobs that started at or after `since`; None where none
-    did."""
+    did. One that ended before it began, by clocks that were set meanwhile, says nothing."""
     row = tx.fetch_one(
         "SELECT avg(completed_at - started_at) AS seconds FROM (SELECT completed_at, started_at FROM jobs "
-        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since "
+        "WHERE status = 'completed' AND completed_at >= :since AND started_at >= :since AND completed_at >= started_at "
         "ORDER BY completed_at DESC LIMIT 20) AS latest",
         {"since": since},
     )
     return row["seconds"] if row else None
 
 
-def claimable(tx: Connection, now: float) -> bool:
+def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
-    lost = "SELECT 1 FROM jobs WHERE status = 'in_progress' AND lease_until < :now LIMIT 1"
-    return tx.fetch_one(lost, {"now": now}) is not None or turns.next_seq(tx) is not None
+    if any_silent(tx):
+        return True
+    return messages.any_waiting(tx) if tx.delivered else turns.next_seq(tx) is not None
 
 
-def exhausted(tx: Connection, now: float, max_attempts: int) -> list[Job]:
+def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     """Jobs whose worker fell silent in their last attempt."""
     rows = tx.fetch_all(
-        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND lease_until < :now AND attempt >= :max",
-        {"now": now, "max": max_attempts},
+        f"SELECT {COLUMNS} FROM jobs WHERE status = 'in_progress' AND {SILENT} AND attempt >= :max",
+        {"max": max_attempts},
     )
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, now: float) -> Job | None:
-    """The job to take next: first one whose lease ran out, else the one whose turn it is. Its token must be good, or
-    have been revoked so that the job goes on."""
-    row = tx.fetch_one(
-        f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
-        "WHERE jobs.status = 'in_progress' AND jobs.lease_until < :now "
-        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.lease_until LIMIT 1",
-        {"now": now},
-    ) or tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": turns.next_seq(tx)})
+def next_claim(tx: Connection, *, silent: bool) -> Job | None:
+    """The job to take next: where there is one, first that whose worker fell `silent`, else the one whose turn it is.
+    Its token must be good, or have been revoked so that the job goes on."""
+    row = None
+    if silent:
+        row = tx.fetch_one(
+            f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
+            f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
+            f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
+        )
+    if row is None and (seq := turns.next_seq(tx)) is not None:
+        row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": seq})
     return job_of(row) if row else None
 
 
 def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: float) -> Job | None:
-    """Takes `job` if its row still is as it was read; None where somebody was faster."""
+    """Takes `job` if its row still is as it was read; None where somebody was faster. Its turn is then the line's."""
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
         "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
@@ -193,6 +166,8 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
             "status": str(job.status),
         },
     )
+    if row is not None and job.status is JobStatus.QUEUED:
+        fairness.served(tx, job.priority, job.turn)
     return job_of(row) if row else None
 
 
@@ -225,6 +200,26 @@ def extend(
     )
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A job that was completed. `spared` says that its token was revoked and it went on all the same; `listened`, that
+    webhooks of its token may want to know."""
+
+    spared: bool
+    listened: bool
+
+
+# One statement: whoever ends a job holds up everybody else who writes.
+_COMPLETE = """
+    UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires,
+        file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL
+    WHERE id = :id AND attempt = :attempt AND status = 'in_progress' AND coalesce(spared, '') <> 'withhold'
+    RETURNING account, credits, accessor, spared,
+        (SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight,
+        EXISTS (SELECT 1 FROM webhook_endpoints AS hook WHERE hook.accessor = jobs.accessor) AS listened
+"""
+
+
 def complete(
     tx: Connection,
     id: str,
@@ -235,13 +230,11 @@ def complete(
     now: float,
     expires_at: float,
     next_tick: int | None = None,
-) -> bool:
-    """Finishes the attempt, and spends what was held for it. False where it is no longer the holder: its output must
-    then be discarded."""
+) -> Completion | None:
+    """Finishes the attempt, and spends what was held for it. None where it is no longer the holder, or what it made is
+    withheld: its output must then be discarded."""
     row = tx.fetch_one(
-        "UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires, "
-        "file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL "
-        "WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING account, credits",
+        f"{messages.SPEND} {_COMPLETE}" if tx.delivered else _COMPLETE,
         {
             "now": now,
             "expires": expires_at,
@@ -252,9 +245,13 @@ def complete(
             "attempt": attempt,
         },
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return None
+    if row["account"] is not None:
         credits.capture(tx, row["account"], row["credits"])
-    return row is not None
+    if row["in_flight"] is not None:
+        messages.refill(tx, row["accessor"])
+    return Completion(row["spared"] is not None, bool(row["listened"]))
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:
@@ -263,23 +260,31 @@ def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attemp
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'failed', error_code = :code, error_message = :message, completed_at = :now, "
         "lease_until = NULL WHERE id = :id AND status IN ('queued', 'in_progress') "
-        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) RETURNING account, credits",
+        "AND (CAST(:attempt AS BIGINT) IS NULL OR attempt = :attempt) "
+        "RETURNING account, credits, message, accessor, worker",
         {"code": code, "message": message, "now": now, "id": id, "attempt": attempt},
     )
-    if row is not None and row["account"] is not None:
+    if row is None:
+        return False
+    if row["account"] is not None:
         credits.release(tx, row["account"], row["credits"])
-    return row is not None
+    messages.ended(tx, row["message"])
+    messages.refill(tx, row["accessor"])
+    if attempt is None and row["worker"] is not None:
+        messages.tell_taken(tx)
+    return True
 
 
 def release(tx: Connection, id: str, attempt: int) -> bool:
     """Gives a job back to its old place in the line."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
-            "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-            {"id": id, "attempt": attempt},
-        )
+    row = tx.fetch_one(
+        "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, progress = 0, step = NULL, "
+        "steps = NULL WHERE id = :id AND attempt = :attempt AND status = 'in_progress' RETURNING accessor",
+        {"id": id, "attempt": attempt},
     )
+    if row is not None:
+        messages.given_back(tx, id, row["accessor"])
+    return row is not None
 
 
 def mark_deleted(tx: Connection, id: str, at: float) -> None:
@@ -288,7 +293,9 @@ def mark_deleted(tx: Connection, id: str, at: float) -> None:
 
 
 def delete_all(tx: Connection) -> int:
-    """Forgets every job; only a reset does this."""
+    """Forgets every job, and who had which turn; only a reset does this."""
+    fairness.forget(tx)
+    messages.delete_all(tx)
     return tx.execute("DELETE FROM jobs")
 
 
@@ -296,6 +303,17 @@ def unended(tx: Connection, ids: Iterable[str]) -> set[str]:
     """Those of the ids that name a job which waits or is being rendered."""
     sql = "SELECT 1 FROM jobs WHERE id = :id AND status IN ('queued', 'in_progress') AND deleted_at IS NULL"
     return {id for id in ids if tx.fetch_one(sql, {"id": id}) is not None}
+
+
+def ended_with(tx: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Those of the ids that name a job which has ended, and its clip's file; empty where it has none, or was
+    deleted."""
+    sql = (
+        "SELECT CASE WHEN deleted_at IS NULL THEN file END AS file FROM jobs "
+        "WHERE id = :id AND status IN ('completed', 'failed')"
+    )
+    found = ((id, tx.fetch_one(sql, {"id": id})) for id in ids)
+    return {id: row["file"] or "" for id, row in found if row is not None}
 
 
 def _request(text: str) -> RenderRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.errors import OperatorError
@@ -25,8 +26,11 @@ def open_store(place: Path | str) -> Store:
 
 
 def ensure_driver() -> None:
-    """Raises OperatorError where the extra `postgres` is not installed."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as exc:
-        raise OperatorError(f"PostgreSQL needs a driver that is not installed; install it with: {INSTALL}") from exc
+    """Raises OperatorError where the extra `postgres` is not installed: the driver, and the queue's engine."""
+    for package in ("psycopg", "procrastinate"):
+        try:
+            found = find_spec(package) is not None
+        except ValueError:  # it is there, but was not imported from a file
+            found = True
+        if not found:
+            raise OperatorError(f"PostgreSQL needs {package}, which is not installed; install it with: {INSTALL}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +23,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from gateway.errors import OperatorError, StoreUnavailable
+from gateway.store import events
 from gateway.store.batches import Outcome, settle
+from gateway.store.counting import POSTGRES_COUNTING
 from gateway.store.dialect import COUNT_EVENTS, tables
+from gateway.store.engine import create_engine_tables, ensure_engine_tables
+from gateway.store.listening import listen
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
 from gateway.store.schema import SQLITE, VERSION
@@ -40,6 +44,8 @@ OLDEST = 15
 
 # Not REPEATABLE READ: its snapshot would be from before the lock was had, and so from before the last writer's commit.
 _WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+# Nearly every write needs the list's end, and each question to the server is time in which all others wait.
+_ALONE, _TOGETHER = f"{_WRITING}; {events.END}", f"{_WRITING}; SAVEPOINT unit; {events.END}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class _Unit:
 
 class PostgresStore:
     """A `Store` in a database. Any number of processes, on any number of machines, may have it open."""
+
+    delivered = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -134,12 +142,13 @@ class PostgresStore:
         Raises where all of it fails.
         """
         with self._connection() as connection:
-            connection.command(_WRITING)
-            connection.chain_end = None  # others may have written since
+            end = connection.ask(_ALONE if len(works) == 1 else _TOGETHER)
+            connection.chain_end = None if end is None else events.chain_end_of(end)
             if len(works) == 1:
                 outcomes: list[Outcome] = [(works[0](connection), None)]
             else:
-                outcomes = [_behind_savepoint(connection, work) for work in works]
+                last = len(works) - 1
+                outcomes = [_behind_savepoint(connection, work, at == last) for at, work in enumerate(works)]
             _commit(connection)
             return outcomes
 
@@ -184,6 +193,9 @@ class PostgresStore:
             connection.close()
         return connect(self._url)
 
+    def listen(self, channels: Sequence[str]) -> AsyncGenerator[str, None]:
+        return listen(self._url, channels)
+
     async def close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
@@ -207,16 +219,17 @@ class PostgresStore:
             _create_schema(connection)
 
 
-def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any]) -> Outcome:
-    connection.command("SAVEPOINT unit")
+def _behind_savepoint(connection: PostgresConnection, work: Callable[[Connection], Any], last: bool) -> Outcome:
+    """Runs it behind the savepoint that is set, and sets the next one's."""
+    release = "RELEASE unit" if last else "RELEASE unit; SAVEPOINT unit"
     try:
         result = work(connection)
         # A statement that failed and was passed over would take all of the transaction with it.
-        connection.command("RELEASE unit")
+        connection.command(release)
     except Exception as exc:
         if connection.lost:
             raise
-        connection.command("ROLLBACK TO unit; RELEASE unit")
+        connection.command(f"ROLLBACK TO unit; {release}")
         connection.chain_end = None
         return None, _told(exc)
     return result, None
@@ -252,8 +265,9 @@ def _create_schema(connection: PostgresConnection) -> None:
     connection.command(_WRITING)
     row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
     if row is None or not row["there"]:
-        connection.command(tables(SQLITE))
+        connection.command(tables(SQLITE) + POSTGRES_COUNTING)
         connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
+        create_engine_tables(connection)
     found = connection.fetch_one("SELECT version FROM schema_version")
     _commit(connection)
     version = found["version"] if found else None
@@ -262,6 +276,7 @@ def _create_schema(connection: PostgresConnection) -> None:
             f"{connection.where} has schema version {version}, this leakdrill reads {VERSION}; "
             "name an empty database in LEAKDRILL_DATABASE_URL"
         )
+    ensure_engine_tables(connection)
 
 
 def open_postgres(url: str) -> PostgresStore:

@@ -71,6 +71,8 @@ class PostgresRow:
 class PostgresConnection:
     """A `Connection` over psycopg's, whose transactions begin and end by command."""
 
+    delivered = True
+
     def __init__(self, raw: psycopg.Connection[PostgresRow]) -> None:
         self._raw = raw
         self._cursor = raw.cursor()
@@ -121,6 +123,11 @@ class PostgresConnection:
         finally:
             self._asked_at = None
         return self._cursor.statusmessage or ""
+
+    def ask(self, sql: str) -> Row | None:
+        """Runs commands of which the last is a query; its first row."""
+        self.command(sql)
+        return self._cursor.fetchone()
 
     def silent_for(self) -> float:
         """Seconds since the server was asked what it has not answered yet."""
@@ -219,10 +226,15 @@ def _rows(cursor: Any) -> Any:
     return lambda values: PostgresRow(places, values)
 
 
+def reached(url: str) -> str:
+    """How to connect: what the URL says, and for the rest what suits us."""
+    return make_conninfo("", **{**_REACHING, **conninfo_to_dict(url), "client_encoding": "UTF8"})
+
+
 def connect(url: str) -> PostgresConnection:
     """A new connection; raises psycopg.OperationalError where there is none to be had within seconds."""
     raw = psycopg.connect(
-        make_conninfo("", **{**_REACHING, **conninfo_to_dict(url), "client_encoding": "UTF8"}),
+        reached(url),
         autocommit=True,
         row_factory=_rows,
         cursor_factory=RawCursor,

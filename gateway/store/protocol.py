@@ -6,7 +6,7 @@ returns and rolled back when it raises. Parameters are named (`:name`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -77,6 +77,11 @@ class Connection(Protocol):
     @property
     def sight(self) -> Sight | None: ...
 
+    @property
+    def delivered(self) -> bool:
+        """Whether an engine delivers the jobs of this database, so that each needs a message: see `messages`."""
+        ...
+
     def execute(self, sql: str, params: Params | None = None) -> int:
         """Runs a statement; the number of rows it touched."""
         ...
@@ -102,6 +107,11 @@ class Store(Protocol):
         """How those who use it see tokens; None where the database's word goes."""
         ...
 
+    @property
+    def delivered(self) -> bool:
+        """Whether an engine delivers the jobs of this database."""
+        ...
+
     def look_through(self, sight: Sight) -> None:
         """Lets every later transaction see tokens by `sight`."""
         ...
@@ -118,6 +128,12 @@ class Store(Protocol):
         """Runs `work` as one transaction; when this returns, the change is committed.
 
         `brief` says that it touches a handful of rows and so may run on the event loop.
+        """
+        ...
+
+    def listen(self, channels: Sequence[str]) -> AsyncGenerator[str, None] | None:
+        """The channel of each notification, for as long as it is asked, through outages; after each time that the
+        connection was made anew, the empty text: something may have been missed. None where a database tells nothing.
         """
         ...
 

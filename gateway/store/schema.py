@@ -1,6 +1,7 @@
 """The tables, as SQLite knows them; `dialect.tables` says the same to PostgreSQL.
 
-`jobs.seq` is the order of arrival and so the order of service within a priority. Times are Unix seconds.
+`jobs.seq` is the order of arrival. The order of service is (priority, turn, seq). `jobs.message` is the number of the
+engine's message about a job, where an engine delivers. Times are Unix seconds.
 """
 
 VERSION = 4
@@ -74,6 +75,7 @@ CREATE TABLE jobs (
     status        TEXT NOT NULL CHECK (status IN ('queued', 'in_progress', 'completed', 'failed')),
     request       TEXT NOT NULL,
     priority      INTEGER NOT NULL DEFAULT 0,
+    turn          INTEGER NOT NULL DEFAULT 0,
     attempt       INTEGER NOT NULL DEFAULT 0,
     worker        TEXT,
     lease_until   REAL,
@@ -96,11 +98,12 @@ CREATE TABLE jobs (
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
     share_id      TEXT,
     account       TEXT,
-    credits       INTEGER CHECK (credits >= 0)
+    credits       INTEGER CHECK (credits >= 0),
+    message       INTEGER
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
-CREATE INDEX jobs_waiting ON jobs (status, priority, seq, accessor) WHERE status = 'queued';
-CREATE INDEX jobs_waiting_owner ON jobs (status, accessor, priority, seq) WHERE status = 'queued';
+CREATE INDEX jobs_waiting ON jobs (status, priority, turn, seq, accessor) WHERE status = 'queued';
+CREATE INDEX jobs_waiting_owner ON jobs (status, accessor, priority, turn, seq) WHERE status = 'queued';
 CREATE INDEX jobs_running_owner ON jobs (status, accessor, seq) WHERE status = 'in_progress';
 CREATE INDEX jobs_running ON jobs (status, lease_until) WHERE status = 'in_progress';
 CREATE INDEX jobs_finished ON jobs (completed_at) WHERE status = 'completed';
@@ -108,6 +111,25 @@ CREATE UNIQUE INDEX jobs_share_link ON jobs (share_id) WHERE share_id IS NOT NUL
 CREATE INDEX jobs_shared ON jobs (share, seq) WHERE share <> 'private';
 CREATE INDEX jobs_metered ON jobs (account, status) WHERE account IS NOT NULL;
 CREATE INDEX jobs_owner ON jobs (accessor, seq);
+
+-- The last turn that each root token was given, by priority; the row of no root is the last that was served.
+CREATE TABLE turns (
+    root     TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    turn     INTEGER NOT NULL,
+    PRIMARY KEY (root, priority)
+) WITHOUT ROWID;
+
+-- How many wait, by stretches of the line that each begin at a place. `counting` keeps it.
+CREATE TABLE line_blocks (
+    priority INTEGER NOT NULL,
+    turn     INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    changes  INTEGER NOT NULL,
+    PRIMARY KEY (priority, turn, seq)
+) WITHOUT ROWID;
+INSERT INTO line_blocks (priority, turn, seq, n, changes) VALUES (-9223372036854775808, 0, 0, 0, 0);
 
 CREATE TABLE revocations (
     id              TEXT PRIMARY KEY,
@@ -194,7 +216,15 @@ CREATE TABLE workers (
     slots        INTEGER NOT NULL,
     started_at   REAL NOT NULL,
     heartbeat_at REAL NOT NULL,
-    stopped_at   REAL
+    stopped_at   REAL,
+    protocol     INTEGER NOT NULL,
+    version      TEXT NOT NULL
+);
+
+-- Which database this is: the media directory that belongs to it names it too.
+CREATE TABLE deployment (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL
 );
 
 CREATE TABLE exercise (

@@ -23,18 +23,22 @@ from typing import Any, TypeVar
 
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.batches import Outcome, settle
+from gateway.store.counting import SQLITE_COUNTING
 from gateway.store.protocol import ChainEnd, Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
 T = TypeVar("T")
 
 BUSY_MILLISECONDS = 30_000
+LOOK_SECONDS = 0.0005  # between looks whether the write lock is free
 CHECKPOINT_EVERY = 4000  # writes
 MOST_AT_ONCE = 256  # writes in one commit
 
 
 class _SQLiteConnection:
     """A `Connection` over sqlite3's."""
+
+    delivered = False
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
@@ -70,16 +74,17 @@ class _SQLiteConnection:
             raise
         return result
 
-    def transact_all(self, works: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
+    def transact_all(self, works: Sequence[Callable[[Connection], Any]], *, patiently: bool = False) -> list[Outcome]:
         """Runs every unit in one transaction, each behind a savepoint, so that one that raises takes only itself back.
 
-        Raises what sqlite3 does where all of it fails: OperationalError where the write lock is not free.
+        Raises what sqlite3 does where all of it fails: OperationalError where the write lock is not free, or
+        `patiently`, has not become free for long.
         """
         if len(works) == 1:
-            with self._transaction("BEGIN IMMEDIATE"):
+            with self._transaction(patiently):
                 return [(works[0](self), None)]
         outcomes: list[Outcome] = []
-        with self._transaction("BEGIN IMMEDIATE"):
+        with self._transaction(patiently):
             for work in works:
                 self._raw.execute("SAVEPOINT unit")
                 try:
@@ -93,17 +98,9 @@ class _SQLiteConnection:
                 self._raw.execute("RELEASE unit")
         return outcomes
 
-    def transact_all_waiting(self, works: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
-        """The same, but waits for the write lock."""
-        self._raw.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        try:
-            return self.transact_all(works)
-        finally:
-            self._raw.execute("PRAGMA busy_timeout = 0")
-
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        self._raw.execute(begin)
+    def _transaction(self, patiently: bool) -> Iterator[None]:
+        self._lock(BUSY_MILLISECONDS / 1000 if patiently else 0.0)
         self.chain_end = None  # another process may have written since
         try:
             yield
@@ -112,6 +109,20 @@ class _SQLiteConnection:
             if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
             raise
+
+    def _lock(self, seconds: float) -> None:
+        """Takes the write lock. SQLite's own way of waiting sleeps longer and longer, up to 0.1 s, and so is late where
+        two processes write by turns, each for a millisecond."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
 
     def checkpoint(self) -> None:
         """Moves what the log holds into the database file, as far as no reader is in the way."""
@@ -132,6 +143,8 @@ class _Unit:
 
 class SQLiteStore:
     """A `Store` in one file. Any number of processes may have it open."""
+
+    delivered = False
 
     def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, keeper: sqlite3.Connection) -> None:
         self._reader = _SQLiteConnection(reader)
@@ -190,7 +203,7 @@ class SQLiteStore:
             else:
                 self._settle(loop, batch, outcomes)
                 return
-        done = loop.run_in_executor(self._thread, self._writer.transact_all_waiting, works)
+        done = loop.run_in_executor(self._thread, lambda: self._writer.transact_all(works, patiently=True))
         done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
 
     def _settle(
@@ -205,6 +218,9 @@ class SQLiteStore:
             loop.call_soon(self._gather, loop, 0)
         else:
             self._busy = False
+
+    def listen(self, channels: Sequence[str]) -> None:
+        return None
 
     async def close(self) -> None:
         self._thread.shutdown(wait=True)
@@ -261,7 +277,7 @@ def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
     raw.execute("BEGIN IMMEDIATE")
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        for statement in SQLITE.split(";\n"):
+        for statement in (SQLITE + SQLITE_COUNTING).split(";\n"):
             raw.execute(statement)
         raw.execute(f"PRAGMA user_version = {VERSION}")
     raw.execute("COMMIT")

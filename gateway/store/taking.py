@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store import credits
+from gateway.store import credits, messages
 from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
 from gateway.store.streams import SILENT_SECONDS
@@ -61,12 +61,15 @@ def stop_jobs(
 ) -> Stopped:
     """Ends every job in `status`, those included that an earlier revocation had spared."""
     released = credits.release_held(tx, which, status)
+    messages.withdraw(tx, which, status)
     ended = tx.execute(
         "UPDATE jobs SET status = 'failed', error_code = 'access_revoked', error_message = :message, "
         "completed_at = :now, lease_until = NULL, revocation = :revocation, spared = NULL "
         f"WHERE status = :job_status AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
         {**which.params(), "message": message, "now": now, "revocation": revocation, "job_status": str(status)},
     )
+    if ended and status is JobStatus.IN_PROGRESS:
+        messages.tell_taken(tx)
     return Stopped(ended, released)
 
 
@@ -93,6 +96,7 @@ def spare_late(tx: Connection, job: Job) -> None:
         "AND accessor IN (SELECT accessor FROM tokens WHERE state = 'revoked')",
         {"seq": job.seq},
     )
+    messages.refill(tx, job.accessor)
 
 
 def spared(tx: Connection, id: str) -> str | None:

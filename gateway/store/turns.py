@@ -9,7 +9,7 @@ from gateway.store.tokens import GOOD
 _HEAD = f"""
     SELECT jobs.seq, jobs.accessor, tokens.in_flight FROM jobs JOIN tokens USING (accessor)
     WHERE jobs.status = 'queued' AND ({GOOD} OR jobs.spared IS NOT NULL)
-    ORDER BY jobs.priority, jobs.seq LIMIT 1
+    ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
 """
 _RUNNING = "SELECT count(*) AS n FROM jobs WHERE status = 'in_progress' AND accessor = :accessor"
 
@@ -23,14 +23,14 @@ _HEAD_OF_THOSE_WITH_ROOM = f"""
         FROM waiting WHERE waiting.accessor IS NOT NULL
     ), heads (seq) AS (
         SELECT (SELECT seq FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor
-                ORDER BY priority, seq LIMIT 1)
+                ORDER BY priority, turn, seq LIMIT 1)
         FROM waiting JOIN tokens USING (accessor)
         WHERE ({GOOD} OR EXISTS (
             SELECT 1 FROM jobs WHERE status = 'queued' AND accessor = tokens.accessor AND spared IS NOT NULL))
         AND (tokens.in_flight IS NULL OR tokens.in_flight > (
             SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor))
     )
-    SELECT jobs.seq FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.seq LIMIT 1
+    SELECT jobs.seq FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
 """
 
 
@@ -66,7 +66,7 @@ def oldest_unended(tx: Connection, accessor: str) -> str | None:
         "SELECT id FROM jobs WHERE status = 'in_progress' AND accessor = :accessor ORDER BY seq LIMIT 1",
         {"accessor": accessor},
     ) or tx.fetch_one(
-        "SELECT id FROM jobs WHERE status = 'queued' AND accessor = :accessor ORDER BY priority, seq LIMIT 1",
+        "SELECT id FROM jobs WHERE status = 'queued' AND accessor = :accessor ORDER BY priority, turn, seq LIMIT 1",
         {"accessor": accessor},
     )
     return row["id"] if row else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gateway.errors import Conflict, InsufficientScope, InvalidCredentials, NotFound
 from gateway.events import EventKind
 from gateway.signals import Cause, outbox
-from gateway.store import Connection, Store, events, tokens
+from gateway.store import Connection, Store, events, messages, tokens
 from gateway.store import credits as accounts
 from gateway.store.tokens import Token, TokenFilter, TokenState
 from gateway.tokens import freeze
@@ -110,7 +110,8 @@ def add(
 def hash_of(key: bytes, bearer: str | None) -> bytes:
     """By what the bearer's row is found; raises InvalidCredentials for none, or one that cannot be a token."""
     if not bearer:
-        raise InvalidCredentials("You did not provide an API key. Send it as `Authorization: Bearer …`.", given=False)
+        text = "You did not provide an API key. Send it as `Authorization: Bearer …`."
+        raise InvalidCredentials(text, given=False, reason="missing")
     if not secrets_format.well_formed(bearer):
         raise InvalidCredentials(REFUSAL, reason="malformed")
     return secrets_format.keyed_hash(key, bearer)
@@ -186,6 +187,7 @@ async def change_state(store: Store, accessor: str, to: TokenState, *, now: floa
         if not legal:
             return _illegal(token.state, to)
         tokens.set_state(tx, accessor, to, at=now)
+        messages.refill_all(tx)  # its own jobs, and those of whatever it minted, may go on
         outbox.state_changed(tx, accessor, token.state, to, Cause(outbox.new_txn(), now, actor, ""))
         return replace(token, state=to)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from fastapi.responses import FileResponse, Response
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.errors import APIError, InvalidRequest, RangeNotSatisfiable
@@ -25,7 +26,7 @@ from gateway.jobs import Job, outputs
 from gateway.jobs.outputs import Variant
 from gateway.revocations.transfers import Transfers
 from gateway.revocations.watch import Open
-from gateway.web.answers import answer
+from gateway.web.answers import answer, count_refusal
 from gateway.web.faults import sever, unsent, until_gone
 from gateway.web.surfaces import surface_of
 
@@ -142,6 +143,7 @@ class ClipResponse(FileResponse):
                 raise
             refusal = self._gone
         if refusal is not None:
+            count_refusal(Request(scope), refusal)
             await answer(refusal)(scope, receive, send)
 
     def _validators(self) -> dict[str, str]:

@@ -58,10 +58,19 @@ async def answer_to(request: Request, exc: Exception) -> Response:
 async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, APIError):
         raise exc
+    count_refusal(request, exc)
     if ACCESSOR in request.scope and repeats.begins_anew(request.scope):
         await repeats.forget_unnamed(context_of(request).store, request.scope[ACCESSOR])
     # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
     return answer(exc, BackgroundTask(_note_refusal, request, exc, context_of(request).clock.now()))
+
+
+def count_refusal(request: Request, error: APIError) -> None:
+    """Counts an error that is answered, and what it says of a bearer."""
+    counts = context_of(request).metrics.counts
+    counts.refused(error.error_code)
+    if isinstance(error, (InvalidCredentials, InsufficientScope)):
+        counts.judged(error.reason)
 
 
 async def _note_refusal(request: Request, error: APIError, now: float) -> None:
@@ -100,6 +109,7 @@ async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
         error = InvalidRequest(str(exc.detail), headers=headers, code="invalid_request")
     else:
         error = ServerFault(str(exc.detail), headers=headers)
+    count_refusal(request, error)
     response = answer(error)
     response.status_code = exc.status_code
     return response
@@ -118,10 +128,12 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
-async def _on_validation_error(_request: Request, exc: Exception) -> JSONResponse:
+async def _on_validation_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, RequestValidationError):
         raise exc
-    return answer(unprocessable(exc.errors()))
+    error = unprocessable(exc.errors())
+    count_refusal(request, error)
+    return answer(error)
 
 
 async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
@@ -140,7 +152,9 @@ _FORESEEN: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
 async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     request_id = str(request.scope.get(REQUEST_ID, ""))
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
-    return answer(ServerFault("The gateway failed on this request; its log says why."))
+    error = ServerFault("The gateway failed on this request; its log says why.")
+    count_refusal(request, error)
+    return answer(error)
 
 
 def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:

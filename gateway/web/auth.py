@@ -37,6 +37,7 @@ def judged(ctx: Context, token: Token | None, scope: str, request: Request, now:
     service.ensure_scope(token, scope)
     ctx.usage.note(token.accessor, surface_of(request.scope), now)
     request.scope[ACCESSOR] = token.accessor
+    ctx.metrics.counts.judged("accepted")
     ctx.clients.arrived(token, request.scope, now)
     ctx.limits.admit(token, request.scope, now)
     return token
@@ -72,6 +73,7 @@ async def good_for(ctx: Context, scope: str, request: Request) -> Token:
     found = await service.by_hash(ctx.store, secret_hash(ctx, request))
     if found is not None and request.url.path.endswith("/content") and ctx.sight.makes(Defect.LEGACY_PATH_UNCHECKED):
         ctx.usage.note(found.accessor, surface_of(request.scope), now)
+        ctx.metrics.counts.judged("accepted")
         return found
     token = judged(ctx, found, scope, request, now)
     await strike(ctx, token, scope, request, now)
@@ -102,7 +104,9 @@ async def admin(request: Request) -> str:
             f"This needs the admin token. It is in the file admin.token of the gateway's data directory "
             f"({ctx.settings.data}), or in LEAKDRILL_ADMIN_TOKEN.",
             given=bearer is not None,
+            reason="missing" if bearer is None else "not_admin",
         )
+    ctx.metrics.counts.judged("admin")
     return "admin"
 
 

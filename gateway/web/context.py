@@ -15,6 +15,7 @@ from gateway.faults.sight import Sight
 from gateway.inputs import Inputs
 from gateway.jobs.line import Line
 from gateway.limits import RequestLimits
+from gateway.metrics import Metrics
 from gateway.notices import Intake
 from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
@@ -49,6 +50,7 @@ class Context:
     sight: Sight
     signer: Signer
     ramps: Ramps
+    metrics: Metrics
     sunset: SunsetDesk
 
 

@@ -6,11 +6,13 @@ import itertools
 import secrets
 from collections.abc import Mapping
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ANSWER_HEADERS, PayloadTooLarge
 from gateway.faults.sight import Sight, shown
-from gateway.web.answers import REQUEST_ID, answer
+from gateway.metrics import ProcessCounts
+from gateway.web.answers import REQUEST_ID, answer, count_refusal
 
 REPLICA_HEADER = b"leakdrill-replica"
 MODE_HEADER = b"leakdrill-errs"
@@ -19,10 +21,13 @@ MODE_HEADER = b"leakdrill-errs"
 class RequestId:
     """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, the name of this replica, what
     it does wrong on purpose, and the headers that anything on the way left under `ANSWER_HEADERS` in the scope: raw
-    (name, value) pairs. All of them reach errors as well."""
+    (name, value) pairs. All of them reach errors as well. It is the outermost layer, and so it also counts requests and
+    their time, up to the answer's last byte."""
 
-    def __init__(self, app: ASGIApp, replica: str, sight: Sight) -> None:
+    def __init__(self, app: ASGIApp, replica: str, sight: Sight, counts: ProcessCounts) -> None:
         self._app = app
+        self._counts = counts
+        self._timer = counts.timer
         self._replica = (REPLICA_HEADER, replica.encode())
         self._sight = sight
         # Chance once, then a count: unique among processes, and cheaper than chance for each request.
@@ -35,16 +40,27 @@ class RequestId:
             return
         request_id = f"req_{self._process}{next(self._count):08x}"
         scope[REQUEST_ID] = request_id
+        timer = self._timer
+        began, ended, status = timer(), 0.0, 0
 
         async def with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            nonlocal status, ended
+            start = message["type"] == "http.response.start"
+            if start:
+                status = message["status"]
                 own = [(b"x-request-id", request_id.encode()), self._replica, *scope.get(ANSWER_HEADERS, ())]
                 if not self._sight.mode.right:
                     own.append((MODE_HEADER, shown(self._sight.mode).encode()))
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
+            if not start and not message.get("more_body"):
+                ended = timer()
 
-        await self._app(scope, receive, with_id)
+        try:
+            await self._app(scope, receive, with_id)
+        finally:
+            # What a response does behind its last byte is not its reader's time.
+            self._counts.answered(scope, status, (ended or timer()) - began)
 
 
 class BodyLimit:
@@ -83,7 +99,9 @@ class BodyLimit:
             return message
 
         if declared.isdigit() and int(declared) > limit:
-            await answer(_too_large(limit))(scope, receive, send)
+            error = _too_large(limit)
+            count_refusal(Request(scope), error)
+            await answer(error)(scope, receive, send)
             return
         await self._app(scope, counted, send)
 

@@ -1,5 +1,7 @@
 """Gateway and worker as processes on PostgreSQL, whose server goes away and comes back."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import httpx
 from live import Live, eventually, leakdrill, live_gateway
 from postgres import Server
 
+LONG = {"prompt": "a city at night in the rain", "size": "1920x1080", "seconds": "4", "fps": "30"}
 SMALL = {"prompt": "a dog on a skateboard", "size": "720x1280", "seconds": "4"}
 
 
@@ -60,3 +63,25 @@ def test_a_server_that_goes_away_is_told_as_503_and_used_again(tmp_path: Path, p
         whole = leakdrill("audit", "verify", cwd=tmp_path, LEAKDRILL_DATABASE_URL=url)
         assert whole.returncode == 0, whole.stdout + whole.stderr
     assert not (tmp_path / "data" / "leakdrill.db").exists()
+
+
+def test_a_killed_workers_job_begins_anew_and_a_revocation_wakes_the_guard(
+    tmp_path: Path, postgres_server: Server
+) -> None:
+    # So seldom does the guard look by itself that only a notification can have woken it.
+    with live_gateway(tmp_path / "data", workers=2, database_url=postgres_server.url, guard_seconds=300) as live:
+        owner = {"Authorization": f"Bearer {live.issue()['token']}"}
+        video = call(live, "POST", "/v1/videos", owner, json=LONG).json()["id"]
+
+        def told(kind: str) -> Any:
+            return live.control("GET", "/control/events", params={"kind": kind})["data"]
+
+        eventually(lambda: live.encoders() and told("job.progressed"))
+        (started,) = told("job.started")
+        os.kill(int(started["actor"].split("-")[-2]), signal.SIGKILL)
+        (again,) = eventually(lambda: told("job.reclaimed"), within=30)
+        assert (again["job"], again["data"]["from"]) == (video, started["actor"])
+        eventually(live.encoders)
+        live.control("POST", "/control/revocations", json={"selector": {"cohort": "alpha"}, "reason": "drill"})
+        eventually(lambda: not live.encoders(), within=60)
+        assert call(live, "GET", f"/v1/videos/{video}", owner).status_code == 401

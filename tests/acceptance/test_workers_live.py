@@ -63,7 +63,7 @@ def test_a_worker_killed_mid_render_loses_nothing_and_its_client_sees_no_error(t
             assert done.status == "completed"
             assert time.monotonic() - killed_at < 60
             content = client.videos.download_content(video.id).read()
-        files = sorted(path.name for path in (tmp_path / "data" / "media").iterdir())
+        files = sorted(path.name for path in (tmp_path / "data" / "media").glob("[!.]*"))
         assert files == [f"{video.id}.2.{kind}" for kind in ("jpg", "mp4", "webp")]
         assert len(content) == (tmp_path / "data" / "media" / files[1]).stat().st_size
 
@@ -78,7 +78,7 @@ def test_a_revocation_stops_a_running_render_and_leaves_no_file(tmp_path: Path) 
         )
         assert revoked["jobs"] == {"queued": 0, "running": 1}
         eventually(lambda: not live.encoders(), within=5.0)
-        eventually(lambda: not list((tmp_path / "data" / "media").iterdir()), within=5.0)
+        eventually(lambda: not list((tmp_path / "data" / "media").glob("[!.]*")), within=5.0)
         # The slot is free again at once: a bystander's job is rendered.
         other = {"Authorization": f"Bearer {live.issue('partner-1', 'partner')['token']}"}
         small = create(live, other, size="480x480", seconds="1", fps="5")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from drills.errors import TargetDown, TargetRefused
 from drills.runner import run_drill
 from drills.scenario import load_scenario
+from gateway.supervisor import free_port
 
 SCENARIO = load_scenario(Path(__file__).with_name("small.yaml"))
 START_SECONDS = 40
@@ -29,13 +29,6 @@ class Running:
     url: str
     admin_token: str
     process: subprocess.Popen[bytes]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

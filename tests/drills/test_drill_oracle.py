@@ -86,6 +86,12 @@ def test_refused_then_accepted_is_a_resurrection() -> None:
     assert [offence.rule for offence in found.offences] == ["resurrection"]
 
 
+def test_refused_at_one_surface_and_accepted_at_another_is_no_resurrection() -> None:
+    """As a token is that was quarantined first."""
+    history = [*GOOD, use(10.2, "refused"), use(10.5, "accepted", "signed_link")]
+    assert verdict(history).verdict == "contained"
+
+
 def test_a_refusal_before_the_revoke_call_says_nothing() -> None:
     assert verdict([use(5, "refused"), *GOOD]).verdict == "contained"
 

@@ -6,6 +6,7 @@ After a deliberate change, write the golden files again:
 
 import csv
 import io
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 from drills.journal import Journal, JournalError, load_journal, save_journal
 from drills.metrics import measure
 from drills.oracle import RevokeCall, Verdict
+from drills.proofs import TALLIES, proofs_of
+from drills.ratings import Letter, Rating, Ratings, add_rating
 from drills.report import render_all, render_csv, render_html, render_junit, render_markdown
 from drills.topology import ReplicaSeen
 
@@ -83,20 +86,125 @@ class Outside(HTMLParser):
         super().__init__()
         self.found: list[str] = []
         self.tags: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
 
 
 def test_html_fetches_nothing_and_escapes_words_of_the_scenario() -> None:
     html = render_html(changed(error="<script>alert(1)</script>"))
     parser = Outside()
     parser.feed(html)
-    assert parser.found == []
+    assert [address for address in parser.found if not address.startswith("#")] == []
     assert not {"script", "link", "iframe", "img"} & set(parser.tags)
     assert "&lt;b&gt;markup&lt;/b&gt;" in html
     assert "@import" not in html
+
+
+def parsed(html: str) -> Outside:
+    parser = Outside()
+    parser.feed(html)
+    return parser
+
+
+def test_every_figure_leads_to_its_evidence_and_that_to_requests_of_the_journal() -> None:
+    journal = several()
+    found = parsed(render_html(journal))
+    inside = [address.removeprefix("#") for address in found.found]
+    assert len(inside) > 100
+    assert set(inside) <= set(found.ids)
+    assert len(found.ids) == len(set(found.ids))
+    proofs = proofs_of(journal)
+    assert {each.anchor for each in proofs} <= set(inside)  # none that no figure points to
+    named = {number for each in proofs for number in each.requests}
+    known = {each.n for each in journal.exchanges}
+    assert named <= known
+    assert {f"r-{number}" for number in named} <= set(found.ids)
+
+
+def test_the_evidence_has_as_many_requests_as_the_figure_says() -> None:
+    journal = changed()
+    metrics, of = measure(journal), {each.id: each.of for each in proofs_of(journal)}
+    assert metrics.before is not None
+    assert metrics.after is not None
+    for side, tally in (("before", metrics.before), ("after", metrics.after)):
+        assert {name: of[f"{side}-{name}"] for name, _, _ in TALLIES} == tally.model_dump()
+    assert of["fetched"] == metrics.clips_fetched
+    assert of["leaked-used"] == metrics.leaked_tokens_used
+
+
+def test_the_first_page_says_it_in_one_minute() -> None:
+    markdown = render_markdown(changed())
+    first = markdown[: markdown.index("**Verdict:")]
+    assert "## In one minute: Not contained" in first
+    assert "1 use of the leaked access went through after it was said to be cut." in first
+    assert "Open: signed_link. Closed: 7 of 8." in first
+    assert "Nobody: none of 2 uninvolved tokens was refused." in first
+    assert [line[:3] for line in first.splitlines() if line[1:3] == ". "] == ["1. ", "2. ", "3. "]
+    assert len(first.split()) < 260
+    held = render_markdown(changed(verdict=Verdict(verdict="inconclusive", reasons=["no revocation was sent"])))
+    assert "Whether the leaked access was cut off is not known: no revocation was sent." in held
+
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> [a](javascript:alert(1)) | ``` ' + "w" * 900
+
+
+def hostile() -> Journal:
+    journal = changed()
+    scenario = journal.scenario
+    lines = [line.model_copy(update={"text": HOSTILE}) for line in scenario.msel]
+    objectives = [each.model_copy(update={"text": HOSTILE}) for each in scenario.objectives]
+    traffic = scenario.population.traffic.model_copy(update={"prompts": [HOSTILE]})
+    identity = scenario.scenario.model_copy(update={"title": HOSTILE, "summary": HOSTILE})
+    population = scenario.population.model_copy(update={"traffic": traffic})
+    scenario = scenario.model_copy(
+        update={"msel": lines, "objectives": objectives, "scenario": identity, "population": population}
+    )
+    exchanges = [each.model_copy(update={"who": HOSTILE, "path": HOSTILE}) for each in journal.exchanges]
+    offences = [one.model_copy(update={"who": HOSTILE}) for one in journal.verdict.offences]
+    verdict = journal.verdict.model_copy(update={"offences": offences, "reasons": [HOSTILE]})
+    return journal.model_copy(
+        update={"scenario": scenario, "exchanges": exchanges, "verdict": verdict, "error": HOSTILE, "target": HOSTILE}
+    )
+
+
+def test_long_names_and_tags_are_shown_as_text() -> None:
+    ratings = Ratings(journal="0", ratings=[rating("o4", "U", by=HOSTILE[:200], note=HOSTILE)])
+    html, markdown = render_html(hostile(), ratings), render_markdown(hostile(), ratings)
+    found = parsed(html)
+    assert not {"script", "img"} & set(found.tags)
+    assert all(address.startswith("#") for address in found.found)
+    assert not any(tag in markdown for tag in ("<script", "<img", " [a]("))
+    assert "```" not in markdown.replace("\\`", "")
+    for line in markdown.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+
+
+def rating(objective: str, letter: Letter, by: str = "E", note: str = "") -> Rating:
+    return Rating(objective=objective, rating=letter, by=by, note=note, at=datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_ratings_stand_beside_the_journal_and_in_the_report(tmp_path: Path) -> None:
+    path, when = tmp_path / "journal.json", datetime(2026, 1, 2, tzinfo=UTC)
+    path.write_bytes((GOLDEN / "journal.json").read_bytes())
+    known = [each.id for each in changed().scenario.objectives]
+    for letter, by in (("U", "Ann"), ("S", "Bob"), ("P", "Ann")):
+        add_rating(path, known, objective="o4", rating=letter, by=by, note="why", at=when)  # type: ignore[arg-type]
+    assert path.read_bytes() == (GOLDEN / "journal.json").read_bytes()
+    first = {name: each.read_bytes() for name, each in render_all(path, tmp_path / "a").items()}
+    again = {name: each.read_bytes() for name, each in render_all(path, tmp_path / "b").items()}
+    assert first == again
+    assert "P Ann: why; S Bob: why" in first["report.md"].decode()
+    assert "<strong>P</strong> Ann: why" in first["report.html"].decode()
+    assert first["junit.xml"] == (GOLDEN / "junit.xml").read_bytes()
+    with pytest.raises(JournalError, match="no objective o9; it has o1, o2, o3, o4"):
+        add_rating(path, known, objective="o9", rating="P", by="Ann", note="", at=when)
+    save_journal(changed(seed=8), path)
+    with pytest.raises(JournalError, match="ratings of another journal"):
+        render_all(path, tmp_path / "a")
 
 
 def several() -> Journal:

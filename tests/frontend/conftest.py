@@ -11,14 +11,14 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from gateway import supervisor
+
 Serve = Callable[[FastAPI], str]
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return supervisor.free_port()
 
 
 @pytest.fixture

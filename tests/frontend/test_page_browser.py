@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from gateway.supervisor import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ADVICE = "apt-get install chromium"
@@ -70,16 +71,6 @@ class Room:
         return found
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def until(ask: Callable[[], T], seconds: float, what: str) -> T:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -106,7 +97,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def room(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     data = tmp_path_factory.mktemp("room")
-    port, page_port = free_ports(2)
+    port, page_port = free_port(), free_port()
     log = (data / "up.log").open("wb")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
     process = subprocess.Popen(

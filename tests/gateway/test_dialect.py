@@ -49,10 +49,15 @@ def test_tables_are_said_in_postgresqls_words() -> None:
 
 def test_no_word_that_only_sqlite_knows_is_left() -> None:
     said = tables(SQLITE)
-    assert said.count("CREATE TABLE") == SQLITE.count("CREATE TABLE") + 2
+    assert said.count("CREATE TABLE") == SQLITE.count("CREATE TABLE") + 3
     assert [word for word in ("AUTOINCREMENT", "ROWID", " BLOB", " REAL", " INTEGER") if word in said] == []
 
 
 def test_nul_has_a_place_holder() -> None:
     assert "\0" not in nul_free("a\0b")
     assert with_nul(nul_free("a\0b")) == "a\0b"
+
+
+def test_a_partial_index_begins_with_what_its_condition_leaves_open() -> None:
+    assert "ON jobs (status, accessor, priority" in SQLITE
+    assert "ON jobs (accessor, priority, turn, seq) WHERE status = 'queued'" in tables(SQLITE)

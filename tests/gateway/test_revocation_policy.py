@@ -177,13 +177,12 @@ async def test_kept_jobs_are_rendered_and_served_to_nobody(desk: Desk) -> None:
 
 async def test_kept_jobs_wait_their_turn_behind_a_limit(desk: Desk) -> None:
     """The claim that passes over a token at its limit finds kept jobs, and only those, of revoked tokens."""
-    limited = await desk.issue("p1", "partner", tier="free")
+    limited = await desk.issue("p1", "partner")
+    raw(desk, "UPDATE tokens SET in_flight = 1 WHERE accessor = :it", it=limited["accessor"])
     for _ in range(2):
         await desk.create(bearer_of(limited))
     issued = await desk.issue("a1")
     kept = (await desk.create(bearer_of(issued)))["id"]
-    raw(desk, "UPDATE tokens SET in_flight = 1 WHERE accessor = :it", it=limited["accessor"])
-    raw(desk, "UPDATE jobs SET priority = 0")
     first = await desk.claimed()
     await desk.revoke({"principal": "a1"}, in_flight={"queued": "keep"})
     assert (await desk.claimed()).id == kept

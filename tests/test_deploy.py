@@ -1,0 +1,201 @@
+"""compose.yaml and deploy/: every name in them exists, in our settings, commands, files and a live scrape."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from desk import Desk
+from gateway import settings as settings_module
+from gateway.cli import COMMANDS
+from scraping import Figures, answer, read
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load(
+    re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()),
+)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "leakdrill"}
+PROMETHEUS = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+GRAFANA = ROOT / "deploy" / "grafana"
+DASHBOARD = json.loads((GRAFANA / "dashboards" / "leakdrill.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+QUERIES = [
+    *((panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]),
+    *((one["name"], one["expr"]) for one in DASHBOARD["annotations"]["list"]),
+]
+LISTENING = {"gateway": "8000", "page": "7860", "postgres": "5432", "prometheus": "9090", "grafana": "3000"}
+IN_DASHBOARD = re.compile(r"leakdrill_[a-z_]+")
+
+
+def variables() -> set[str]:
+    """Every `LEAKDRILL_…` that a part reads: the gateway's settings, and the page's as its page lists them."""
+    page = re.findall(r"^\| `(LEAKDRILL_\w+)` \|", (ROOT / "docs" / "page.md").read_text(), re.MULTILINE)
+    return {f"LEAKDRILL_{name.upper()}" for name in settings_module.Settings.model_fields} | set(page)
+
+
+def test_the_services_are_two_gateways_workers_and_a_page_on_postgresql_and_two_observers() -> None:
+    assert set(OURS) == {"gateway-1", "gateway-2", "worker", "page-token", "page"}
+    assert set(SERVICES) - set(OURS) == {"postgres", "prometheus", "grafana"}
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {"prometheus": ["observe"], "grafana": ["observe"]}
+    replicas = [service["environment"].get("LEAKDRILL_REPLICA") for service in OURS.values()]
+    assert sorted(filter(None, replicas)) == ["r1", "r2"]
+    for name, service in SERVICES.items():
+        if name not in OURS:
+            assert re.fullmatch(r"[\w./-]+:v?\d[\w.]*", service["image"]), service["image"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_part_is_started_by_a_command_with_settings_that_there_are(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = OURS[name]
+    said = " ".join(service["command"])
+    words = said.replace("$$(", " ").split()
+    command = words[words.index("leakdrill") + 1] if "leakdrill" in words else words[0]
+    assert command in COMMANDS
+    assert set(service["environment"]) <= variables()
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, str(value))
+    found = settings_module.load()
+    assert found.replica == service["environment"].get("LEAKDRILL_REPLICA", "r1")
+    if name != "page":
+        url = urlsplit(str(found.database))
+        server = SERVICES["postgres"]["environment"]
+        assert (url.hostname, url.username, url.password, url.path) == (
+            "postgres",
+            server["POSTGRES_USER"],
+            server["POSTGRES_PASSWORD"],
+            f"/{server['POSTGRES_DB']}",
+        )
+
+
+def test_the_page_reads_the_file_that_its_token_is_written_to() -> None:
+    file = OURS["page"]["environment"]["LEAKDRILL_PAGE_TOKENS_FILE"]
+    (script,) = OURS["page-token"]["command"]
+    assert f"> {file}" in script
+    assert f"--target {OURS['page']['environment']['LEAKDRILL_GATEWAY_URL']}" in script
+    assert OURS["page"]["depends_on"]["page-token"]["condition"] == "service_completed_successfully"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_paths_and_services_that_a_service_names_exist(name: str) -> None:
+    service = SERVICES[name]
+    for port in service.get("ports", ()):
+        address, _, inner = port.rpartition(":")
+        assert address.startswith("127.0.0.1:")
+        assert inner == LISTENING[name.rstrip("-12")]
+    for volume in service.get("volumes", ()):
+        source = volume.split(":")[0]
+        assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+    assert set(service.get("depends_on", ())) <= set(SERVICES)
+    for address in re.findall(r"https?://([a-z0-9.-]+):(\d+)", json.dumps(service)):
+        host, inner = address
+        assert host == "127.0.0.1" or inner == LISTENING[host.rstrip("-12")]
+
+
+def test_no_two_services_publish_the_same_port() -> None:
+    published = [port.rpartition(":")[0] for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(published) == len(set(published)) == 5
+
+
+def test_the_image_listens_where_it_is_published_and_brings_the_driver() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"EXPOSE {LISTENING['gateway']} {LISTENING['page']}" in dockerfile
+    assert "-r requirements-postgres.txt" in dockerfile
+    pins = (ROOT / "requirements-postgres.txt").read_text()
+    assert re.search(r"^psycopg-binary==", pins, re.MULTILINE)
+    allowed = (ROOT / ".dockerignore").read_text().split()
+    for copied in re.findall(r"^COPY (?!--)(.*) \S+$", dockerfile, re.MULTILINE):
+        for one in copied.split():
+            assert (ROOT / one).exists()
+            assert f"!{one}" in allowed or one == "pyproject.toml"
+
+
+@pytest.mark.anyio
+async def test_prometheus_asks_the_gateways_where_they_answer(desk: Desk) -> None:
+    (job,) = PROMETHEUS["scrape_configs"]
+    (group,) = job["static_configs"]
+    gateways = {name for name, service in OURS.items() if service["command"] == ["gateway"]}
+    assert set(group["targets"]) == {f"{name}:{LISTENING['gateway']}" for name in gateways}
+    assert (await desk.http.get(job["metrics_path"])).status_code == 200
+
+
+def test_grafana_finds_its_source_and_its_dashboard() -> None:
+    (source,) = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text())[
+        "datasources"
+    ]
+    url = urlsplit(source["url"])
+    assert (url.hostname, str(url.port)) == ("prometheus", LISTENING["prometheus"])
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning" / "dashboards" / "leakdrill.yaml").read_text())["providers"]
+    mounts = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{provider['options']['path']}/leakdrill.json"
+    used = {panel["datasource"]["uid"] for panel in PANELS}
+    used |= {target["datasource"]["uid"] for panel in PANELS for target in panel["targets"]}
+    used |= {one["datasource"]["uid"] for one in DASHBOARD["annotations"]["list"]}
+    assert used == {source["uid"]}
+
+
+def test_every_panel_has_a_title_a_unit_and_a_place_of_its_own() -> None:
+    assert len(PANELS) > 20
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert len({panel["title"] for panel in PANELS}) == len(PANELS)
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        across = range(place["x"], place["x"] + place["w"])
+        cells = {(x, y) for x in across for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken, panel["title"]
+        assert max(across) < 24
+        taken |= cells
+    assert {panel["title"] for panel in PANELS if not panel["fieldConfig"]["defaults"].get("unit")} == set()
+
+
+async def live(desk: Desk) -> Figures:
+    """A scrape in which every metric has a sample."""
+    headers = await desk.bearer()
+    await desk.create(headers)
+    await desk.finished()
+    await desk.http.get("/v1/videos/none", headers=headers)
+    await desk.context.usage.flush(desk.store)
+    return read((await answer(desk)).text)
+
+
+@pytest.mark.anyio
+async def test_every_query_of_the_dashboard_is_about_what_a_scrape_says(desk: Desk) -> None:
+    figures = await live(desk)
+    labels: dict[str, set[str]] = {}
+    for name, pairs in figures.samples:
+        labels.setdefault(name, {"instance"}).update(dict(pairs))
+    for title, query in QUERIES:
+        names = IN_DASHBOARD.findall(query)
+        assert names, title
+        assert set(names) <= set(labels), (title, query)
+        known = set[str]().union(*(labels[name] for name in names))
+        asked = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for label in group.split(",")}
+        asked |= set(re.findall(r'(\w+)(?:=~|!~|!=|=)"', query))
+        assert asked <= known, (title, query)
+        shared = all("replica" not in labels[name] for name in names)
+        # What every gateway says alike must not be added up over gateways; what each says of itself must be.
+        if shared:
+            assert re.search(r"\bmax\b", query), (title, query)
+            assert not re.search(r"\bsum\b(?! by \(instance\))", query), (title, query)
+        else:
+            assert "replica" in query or re.search(r"\bsum\b", query), (title, query)
+        assert query.count("(") == query.count(")"), query
+
+
+@pytest.mark.anyio
+async def test_the_dashboard_shows_every_metric(desk: Desk) -> None:
+    shown = {re.sub(r"_bucket$", "", name) for _, query in QUERIES for name in IN_DASHBOARD.findall(query)}
+    kinds = (await live(desk)).kinds
+    every = {name + ("_total" if kind == "counter" else "") for name, kind in kinds.items()}
+    assert every - shown == {"leakdrill_build_info", "leakdrill_workers"}
