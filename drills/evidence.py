@@ -44,6 +44,14 @@ class JobTrace(BaseModel):
     stood: Stood
     late: list[tuple[str, float]] = []
 
+    def forgiven(self, bound: float) -> "JobTrace":
+        """Without what happened within `bound` seconds; and without what became of a job that was taken within them."""
+        if not bound or not self.late:
+            return self
+        taken_in_time = self.stood == "ended" and self.late[0][1] < bound
+        late = [] if taken_in_time else [one for one in self.late if one[1] >= bound]
+        return self.model_copy(update={"late": late})
+
 
 def trace_jobs(
     events: Iterable[GatewayEvent], revocation: str, accessors: Set[str], stop_within: float

@@ -123,6 +123,7 @@ def judge(
         answer = f"status {revoke.status}" if revoke.status is not None else "no answer"
         words = "was refused" if revoke.outcome == "refused" else "may or may not have happened"
         return Verdict(verdict="inconclusive", reasons=[f"the revocation {words} ({answer})"])
+    jobs = None if jobs is None else [job.forgiven(bound) for job in jobs]
     watched = (set(leaked) | set(revoke.accessors)) - spared
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)

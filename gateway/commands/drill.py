@@ -26,6 +26,7 @@ from drills.scenario import Scenario, list_scenarios, load_scenario
 from drills.topology import overridden
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
+from gateway.commands.drill_papers import notes, schema
 from gateway.commands.drill_rate import rate
 from gateway.commands.drill_watch import watch
 from gateway.commands.leaving import or_leave
@@ -48,6 +49,8 @@ def drill() -> None:
 
 drill.add_command(watch)
 drill.add_command(rate)
+drill.add_command(schema)
+drill.add_command(notes)
 
 
 @drill.command("run")
