@@ -128,7 +128,7 @@ def judge(
     own = [exchange for exchange in history if exchange.accessor in watched]
     collateral = refused_bystanders(history, revoke.end, spared, watched)
     flaps = [] if bound else _resurrected(own, revoke)  # replicas that learn one after the other do that
-    offences = [*_late(own, revoke, bound), *flaps, *_jobs_went_on(jobs or [], bound), *collateral]
+    offences = [*_late(own, revoke, bound), *flaps, *_jobs_went_on(jobs or []), *collateral]
     offences = flapped(offences, own, revoke.start)
     probes = [exchange for exchange in own if exchange.actor == "probe"]
     places = [(name, at) for name in surfaces for at in ([None] if name in HEARD else [*(replicas or [None])])]
@@ -185,8 +185,8 @@ def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revok
     )
 
 
-def _jobs_went_on(jobs: Sequence[JobTrace], bound: float) -> list[Offence]:
-    """I4 for jobs: their own record goes on after the revocation. One whose submit is forgiven may go on."""
+def _jobs_went_on(jobs: Sequence[JobTrace]) -> list[Offence]:
+    """I4 for jobs: their own record goes on after the revocation."""
     return [
         Offence(
             rule="job_went_on",
@@ -197,7 +197,6 @@ def _jobs_went_on(jobs: Sequence[JobTrace], bound: float) -> list[Offence]:
             job=job.job,
         )
         for job in jobs
-        if not any(kind == "job.queued" and seconds < bound for kind, seconds in job.late)
         for kind, seconds in job.late
     ]
 
