@@ -341,11 +341,11 @@ def test_deliveries_that_cease_are_dead_and_those_that_never_came_are_untested()
     assert hooked(9.5, 12.0).verdict == "not_contained"
 
 
-def test_within_a_bound_a_taken_job_is_forgiven_with_all_that_becomes_of_it_and_a_stopped_one_is_not() -> None:
+def test_within_a_bound_a_taken_job_is_forgiven_with_all_that_becomes_of_it() -> None:
     taken = JobTrace(
         job="video_3", accessor="tok_leaked", stood="ended", late=[("job.queued", 0.02), ("job.completed", 9.0)]
     )
     assert verdict(GOOD, jobs=[*STOPPED, taken], bound=0.05).verdict == "contained"
     assert verdict(GOOD, jobs=[*STOPPED, taken], bound=0.01).offences[0].rule == "job_went_on"
-    went_on = JobTrace(job="video_2", accessor="tok_leaked", stood="running", late=[("job.completed", 0.02)])
+    went_on = JobTrace(job="video_2", accessor="tok_leaked", stood="running", late=[("job.completed", 0.06)])
     assert verdict(GOOD, jobs=[STOPPED[0], went_on], bound=0.05).offences[0].rule == "job_went_on"
