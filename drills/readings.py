@@ -1,5 +1,6 @@
 """Readings of a journal that the reports share: the timeline, and how each objective came out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -177,17 +178,71 @@ def _read(objective: Objective, journal: Journal, metrics: Metrics) -> Objective
         verdict = journal.verdict
         readings: dict[str, Reading] = {"contained": "met", "not_contained": "missed", "inconclusive": "undecided"}
         return ObjectiveReading(objective, readings[verdict.verdict], "; ".join(verdict.reasons))
-    if objective.measured_by == "bystanders":
-        collateral = metrics.collateral
-        if collateral.denied_after is None or not collateral.accepted_before:
-            return ObjectiveReading(objective, "undecided", "bystanders were not measured on both sides of the cut")
-        denied = f"{collateral.denied_after} of {collateral.held} bystander tokens denied"
-        return ObjectiveReading(objective, "met", f"{denied}; {collateral.accepted_before} accepted before")
-    if objective.measured_by == "exposure_window":
-        span = metrics.published_to_last_accepted
-        if span.replay_minutes is None or metrics.call_to_acknowledged is None:
-            return ObjectiveReading(objective, "undecided", "one of its ends is unknown")
-        return ObjectiveReading(
-            objective, "met", f"{span.replay_minutes:.1f} replay minutes, published to last accepted use"
-        )
-    return ObjectiveReading(objective, "for the evaluator", "rated by a person")
+    if objective.measured_by not in _FIGURES:
+        return ObjectiveReading(objective, "for the evaluator", "rated by a person")
+    figure, limit = _FIGURES[objective.measured_by](journal, metrics), objective.at_most
+    why = figure.why if limit is None else f"{figure.why}; {limit:g} at most"
+    if figure.least is not None and limit is not None and figure.least > limit:
+        return ObjectiveReading(objective, "missed", why)
+    return ObjectiveReading(objective, "met" if figure.whole else "undecided", why)
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """What was measured for an objective: at `least` so much, and no more where the measurement is `whole`."""
+
+    least: float | None
+    whole: bool
+    why: str
+
+
+def _bystanders(_journal: Journal, metrics: Metrics) -> _Figure:
+    collateral = metrics.collateral
+    if collateral.denied_after is None or not collateral.accepted_before:
+        return _Figure(None, False, "bystanders were not measured on both sides of the cut")
+    denied = f"{collateral.denied_after} of {collateral.held} bystander tokens denied"
+    return _Figure(collateral.denied_after, True, f"{denied}; {collateral.accepted_before} accepted before")
+
+
+def _exposure(_journal: Journal, metrics: Metrics) -> _Figure:
+    minutes = metrics.published_to_last_accepted.replay_minutes
+    if minutes is None or metrics.call_to_acknowledged is None:
+        return _Figure(None, False, "one of its ends is unknown")
+    return _Figure(minutes, True, f"{minutes:.1f} replay minutes, published to last accepted use")
+
+
+def _lag(journal: Journal, metrics: Metrics) -> _Figure:
+    lag, open_ones = metrics.greatest_lag, [each.place for each in journal.verdict.surfaces if each.after != "dead"]
+    if lag is None:
+        return _Figure(None, False, "no surface was measured")
+    why = f"{lag:.3f} s, acknowledgement to the last accepted use of any surface"
+    return _Figure(lag, not open_ones, f"{why}; not shown to be dead: {', '.join(open_ones)}" if open_ones else why)
+
+
+def _notice_to_dead(journal: Journal, _metrics: Metrics) -> _Figure:
+    call, surfaces = journal.revoke, journal.verdict.surfaces
+    refused = [each.first_refused for each in surfaces if each.first_refused is not None]
+    if call is None or call.outcome != "acknowledged" or not refused:
+        return _Figure(None, False, "no notice was taken, or no surface refused after it")
+    # `first_refused` counts from the acknowledgement.
+    seconds = call.end - call.start + max(refused)
+    whole = all(each.after == "dead" for each in surfaces)
+    why = f"{seconds:.3f} s, notice posted to every surface refusing"
+    return _Figure(seconds, whole, why if whole else f"{why}; some were not shown to be dead")
+
+
+def _clients(journal: Journal, _metrics: Metrics) -> _Figure:
+    seen = journal.sunset
+    if seen is None:
+        return _Figure(None, False, "the end was not reached")
+    gone_on = len(seen.went_on)
+    return _Figure(gone_on, True, f"{gone_on} of {len(seen.clients)} clients went on calling after the end")
+
+
+_FIGURES: dict[str, Callable[[Journal, Metrics], _Figure]] = {
+    "bystanders": _bystanders,
+    "exposure_window": _exposure,
+    "lag": _lag,
+    "notice_to_dead": _notice_to_dead,
+    "clients": _clients,
+}
