@@ -45,6 +45,7 @@ JUDGED_BY_MEANING = [
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}",
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test",  # that the receiver answers
     "PUT /control/profile",  # that there is such a profile
+    "PUT /control/sunset",  # that its moments follow each other
 ]
 # A tier is one of a file's, which the schema does not repeat.
 NAMED_ELSEWHERE = ["POST /control/tokens"]

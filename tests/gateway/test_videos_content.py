@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 from desk import Desk
@@ -212,7 +213,10 @@ async def test_a_file_that_goes_between_two_looks_is_not_found(desk: Desk) -> No
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    await response({"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}, receive, send)
+    app = FastAPI()
+    app.state.context = desk.context
+    asgi = {"spec_version": "2.4"}
+    await response({"type": "http", "method": "GET", "headers": [], "asgi": asgi, "app": app}, receive, send)
     assert sent[0]["status"] == 404
     assert b"content_expired" in sent[1]["body"]
 
