@@ -38,7 +38,7 @@ from gateway.settings import Settings, prepare_data
 from gateway.store import Connection, Store, jobs, open_store, tokens
 from gateway.store.jobs import RenderRequest
 from gateway.store.tokens import Token, TokenState
-from postgres import beside, connected, own_server, programs
+from postgres import connected, empty_database, programs, server_to_measure
 
 SLOTS = 8
 REQUEST = RenderRequest("rain", "standard", "standard", "1280x720", 4, 30, 1)
@@ -77,23 +77,22 @@ def on_sqlite(rounds: int, scale: int) -> None:
 
 
 def on_postgresql(rounds: int, scale: int) -> None:
-    where = programs()
-    if where is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
+    if programs() is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
         print("PostgreSQL: not measured, its programs are not on this machine")
         return
     rates: dict[str, list[float]] = {"leakdrill": [], "engine": [], "bare": []}
-    with server(where) as url:
-        for number in range(rounds):
-            with database(url, f"ours_{number}") as own, tempfile.TemporaryDirectory() as folder:
+    with server_to_measure() as url:
+        for _ in range(rounds):
+            with empty_database(url) as own, tempfile.TemporaryDirectory() as folder:
                 settings = Settings(data=Path(folder), database_url=own, render="null")
                 rates["leakdrill"].append(of_leakdrill(settings, 600 * scale))
-            with database(url, f"engine_{number}") as own:
+            with empty_database(url) as own:
                 rates["engine"].append(of_engine(own, 1500 * scale))
-            with database(url, f"bare_{number}") as own:
+            with empty_database(url) as own:
                 rates["bare"].append(of_bare_postgresql(own, 3000 * scale))
         told("PostgreSQL", "Procrastinate alone", rates["leakdrill"], rates["engine"], 0.8)
         told("PostgreSQL", "a SKIP LOCKED loop", rates["leakdrill"], rates["bare"], None)
-        with database(url, "latency") as own, tempfile.TemporaryDirectory() as folder:
+        with empty_database(url) as own, tempfile.TemporaryDirectory() as folder:
             latency("PostgreSQL", Settings(data=Path(folder), database_url=own, render="null"), 100 * scale)
 
 
@@ -102,25 +101,6 @@ def told(store: str, floor: str, ours: list[float], floors: list[float], least: 
     verdict = "" if least is None else f"; at least {least}: {'met' if ratio >= least else 'MISSED'}"
     own, other = statistics.median(ours), statistics.median(floors)
     print(f"{store}: {own:,.0f} null renders/s, {floor} {other:,.0f}/s; ratio {ratio:.2f}{verdict}", flush=True)
-
-
-@contextmanager
-def server(where: Path | None) -> Iterator[str]:
-    named = os.environ.get("LEAKDRILL_TEST_DATABASE_URL")
-    if named or where is None:
-        yield str(named)
-        return
-    with own_server(where, "") as started:
-        yield started.url
-
-
-@contextmanager
-def database(url: str, name: str) -> Iterator[str]:
-    name = f"leakdrill_bench_{name}"
-    with connected(url) as maintenance:
-        maintenance.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        yield beside(url, name)
-        maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def fill(settings: Settings, count: int) -> None:

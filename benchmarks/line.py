@@ -30,7 +30,7 @@ from gateway.settings import Settings, prepare_data
 from gateway.store import Connection, Store, messages, open_store, tokens
 from gateway.store.jobs import RenderRequest
 from gateway.store.tokens import Token, TokenState
-from postgres import database_of_its_own, programs
+from postgres import empty_database, programs, server_to_measure
 
 REQUEST = RenderRequest("rain", "standard", "standard", "1280x720", 4, 30, 1)
 TEXT = (
@@ -69,7 +69,9 @@ def compare(store: str, order: str, long: int, rounds: int) -> None:
     for length in (short, long):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = stack.enter_context(database_of_its_own()) if store == "postgresql" else ""
+            url = ""
+            if store == "postgresql":
+                url = stack.enter_context(empty_database(stack.enter_context(server_to_measure())))
             settings = Settings(data=folder, database_url=url)
             prepare_data(settings)
             costs[length] = asyncio.run(measured(settings, order, length, rounds))

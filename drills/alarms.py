@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from drills.audit import Chain
 from drills.deeds import RestoreCall
 from drills.history import Exchange
-from drills.invariants import Offence, Rule, symptoms
+from drills.invariants import Offence, offence_of, symptoms
 from drills.notices import NoticeCall
 from drills.oracle import Verdict
 from drills.sinks import Told
@@ -102,7 +102,7 @@ def _came_back(accessor: str, restores: Sequence[RestoreCall]) -> float:
 def _ignored(call: NoticeCall, uses: Sequence[Exchange], restores: Sequence[RestoreCall]) -> list[Offence]:
     """I8: used after the notice was answered, as if nothing had been said."""
     return [
-        _offence("notice_ignored", "I8", each, call.end)
+        offence_of("notice_ignored", each, call.end, job=each.job, invariants=["I8"])
         for each in uses
         if each.accessor in call.accessors and each.outcome == "accepted"
         if call.end <= each.start < _came_back(each.accessor or "", restores)
@@ -117,7 +117,9 @@ def _taken_again(call: NoticeCall, uses: Sequence[Exchange], restores: Sequence[
         own = [each for each in uses if each.accessor == accessor]
         if any(each.outcome == "accepted" and back <= each.start < call.start for each in own):
             refused = [each for each in own if each.outcome == "refused" and each.start >= call.start]
-            found += [_offence("notice_taken_twice", "I8", each, call.end) for each in refused]
+            found += [
+                offence_of("notice_taken_twice", each, call.end, job=each.job, invariants=["I8"]) for each in refused
+            ]
     return found
 
 
@@ -156,7 +158,7 @@ def _at_once(call: RestoreCall, uses: Sequence[Exchange]) -> list[Offence]:
             first.setdefault(each.accessor or "", each)
     back = sorted(first.values(), key=lambda each: (each.start, each.n))
     return [
-        _offence("restored_at_once", "I9", each, call.end)
+        offence_of("restored_at_once", each, call.end, job=each.job, invariants=["I9"])
         for place, each in enumerate(back)
         if each.start < call.start + pause * (place // call.batch - EARLY)
     ]
@@ -165,7 +167,7 @@ def _at_once(call: RestoreCall, uses: Sequence[Exchange]) -> list[Offence]:
 def _hit(history: Sequence[Exchange], first: float, *, spared: Set[str]) -> list[Offence]:
     """I5: refused after the first notice, although no notice named it."""
     return [
-        _offence("bystander_refused", "I5", each, first)
+        offence_of("bystander_refused", each, first, job=each.job, invariants=["I5"])
         for each in history
         if each.outcome == "refused" and each.start >= first and each.actor in ("holder", "bystander", "fresh")
         if each.accessor not in spared
@@ -221,17 +223,3 @@ def _broken(chain: Chain | None) -> list[str]:
     if chain is None or chain.broken is None:
         return []
     return [f"I7: line {chain.broken} of the event list does not follow from the one before"]
-
-
-def _offence(rule: Rule, invariant: str, each: Exchange, since: float) -> Offence:
-    return Offence(
-        rule=rule,
-        surface=each.surface,
-        who=each.who,
-        accessor=each.accessor or "",
-        seconds_after=round(each.start - since, 6),
-        request=each.n,
-        job=each.job,
-        replica=each.replica,
-        invariants=[invariant],
-    )

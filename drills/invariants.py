@@ -34,6 +34,23 @@ class Offence(BaseModel):
     invariants: list[str] = []
 
 
+def offence_of(
+    rule: Rule, each: Exchange, since: float, *, job: str | None = None, invariants: Sequence[str] = ()
+) -> Offence:
+    """A request as an offence; `since` is the moment from which its seconds count."""
+    return Offence(
+        rule=rule,
+        surface=each.surface,
+        who=each.who,
+        accessor=each.accessor or "",
+        seconds_after=round(each.start - since, 6),
+        request=each.n,
+        job=job,
+        replica=each.replica,
+        invariants=[*invariants],
+    )
+
+
 def refused_bystanders(
     history: Sequence[Exchange], acknowledged: float, spared: Set[str], watched: Set[str]
 ) -> list[Offence]:
@@ -45,15 +62,7 @@ def refused_bystanders(
     if not any(each.outcome == "accepted" and each.accessor not in watched for each in after):
         return []
     return [
-        Offence(
-            rule="bystander_refused",
-            surface=each.surface,
-            who=each.who,
-            accessor=each.accessor or "",
-            seconds_after=round(each.start - acknowledged, 6),
-            request=each.n,
-            replica=each.replica,
-        )
+        offence_of("bystander_refused", each, acknowledged)
         for each in after
         if each.outcome == "refused" and each.accessor in spared
     ]

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from drills.audit import Chain
 from drills.evidence import JobTrace
 from drills.history import Exchange
-from drills.invariants import Offence, flapped, refused_bystanders, symptoms
+from drills.invariants import Offence, flapped, offence_of, refused_bystanders, symptoms
 
 VerdictWord = Literal["contained", "not_contained", "inconclusive"]
 After = Literal["dead", "alive", "unknown"]
@@ -150,7 +150,10 @@ def judge(
 def _late(own: Sequence[Exchange], revoke: RevokeCall, bound: float) -> list[Offence]:
     """I1: started at or after the acknowledgement, and accepted."""
     late = [each for each in own if each.outcome == "accepted" and each.start >= revoke.end + bound]
-    return [_offence("late_accept", each, revoke) for each in sorted(late, key=lambda each: (each.start, each.n))]
+    return [
+        offence_of("late_accept", each, revoke.end, job=each.job)
+        for each in sorted(late, key=lambda each: (each.start, each.n))
+    ]
 
 
 def _resurrected(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
@@ -164,25 +167,15 @@ def _resurrected(own: Sequence[Exchange], revoke: RevokeCall) -> list[Offence]:
         for each in own
         if each.outcome == "accepted" and refused_at.get(_place(each), revoke.end) <= each.start < revoke.end
     ]
-    return [_offence("resurrection", each, revoke) for each in sorted(flaps, key=lambda each: (each.start, each.n))]
+    return [
+        offence_of("resurrection", each, revoke.end, job=each.job)
+        for each in sorted(flaps, key=lambda each: (each.start, each.n))
+    ]
 
 
 def _place(each: Exchange) -> tuple[str | None, str, str | None]:
     """Where a token was used. A token that was quarantined first is refused at one surface and accepted at another."""
     return each.accessor, each.surface, each.replica
-
-
-def _offence(rule: Literal["late_accept", "resurrection"], each: Exchange, revoke: RevokeCall) -> Offence:
-    return Offence(
-        rule=rule,
-        surface=each.surface,
-        who=each.who,
-        accessor=each.accessor or "",
-        seconds_after=round(each.start - revoke.end, 6),
-        request=each.n,
-        job=each.job,
-        replica=each.replica,
-    )
 
 
 def _jobs_went_on(jobs: Sequence[JobTrace]) -> list[Offence]:

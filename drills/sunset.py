@@ -17,7 +17,7 @@ from drills.callers import Answer, Bearer, Caller
 from drills.clock import ReplayClock
 from drills.gateway import GatewayClient
 from drills.history import Exchange
-from drills.invariants import Offence, Rule, symptoms
+from drills.invariants import Rule, offence_of, symptoms
 from drills.oracle import Verdict
 from drills.population import Cohort
 from drills.scenario import Scenario
@@ -214,7 +214,7 @@ def judge_sunset(history: Sequence[Exchange], seen: SunsetSeen | None) -> Verdic
         rule = _broken_rule(each, time, status, headed=each.n in headed)
         if rule is not None:
             since = seen.ends if time == "ended" else seen.announced
-            offences.append(_offence(rule, each, since))
+            offences.append(offence_of(rule, each, since, invariants=["I10"]))
     if offences:
         return Verdict(verdict="not_contained", reasons=symptoms(offences), offences=offences)
     wanted: dict[Time, str] = {"announced": "between announcement and end", "ended": "after the end"}
@@ -249,16 +249,3 @@ def _broken_rule(each: Exchange, time: Time, status: int, *, headed: bool) -> Ru
     if time in ("before", "announced") and each.outcome != "accepted":
         return "refused_too_soon"
     return "not_announced" if time == "announced" and not headed else None
-
-
-def _offence(rule: Rule, each: Exchange, since: float) -> Offence:
-    return Offence(
-        rule=rule,
-        surface=each.surface,
-        who=each.who,
-        accessor=each.accessor or "",
-        seconds_after=round(each.start - since, 6),
-        request=each.n,
-        replica=each.replica,
-        invariants=["I10"],
-    )

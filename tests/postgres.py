@@ -125,22 +125,27 @@ def own_server(where: Path, options: str = _FAST) -> Iterator[Server]:
 
 
 @contextmanager
-def database_of_its_own() -> Iterator[str]:
-    """The URL of an empty database for a measurement: of the server that LEAKDRILL_TEST_DATABASE_URL names, else of one
-    of our own with the settings that it comes with, so that every commit reaches the disk."""
+def server_to_measure() -> Iterator[str]:
+    """The URL of the server that LEAKDRILL_TEST_DATABASE_URL names, else of one of our own with the settings that it
+    comes with, so that every commit reaches the disk."""
     named, where = os.environ.get("LEAKDRILL_TEST_DATABASE_URL"), programs()
     if named:
-        name = f"leakdrill_bench_{secrets.token_hex(4)}"
-        with connected(named) as maintenance:
-            maintenance.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-            yield beside(named, name)
-            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    elif where is None:
+        yield named
+        return
+    if where is None:
         raise LookupError("PostgreSQL's programs are not on this machine")
-    else:
-        with own_server(where, "") as server, connected(server.url) as maintenance:
-            maintenance.execute("CREATE DATABASE bench TEMPLATE template0 ENCODING 'UTF8'")
-            yield beside(server.url, "bench")
+    with own_server(where, "") as server:
+        yield server.url
+
+
+@contextmanager
+def empty_database(url: str) -> Iterator[str]:
+    """The URL of an empty database of that server, which is gone at the end."""
+    name = f"leakdrill_bench_{secrets.token_hex(4)}"
+    with connected(url) as maintenance:
+        maintenance.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        yield beside(url, name)
+        maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Databases:

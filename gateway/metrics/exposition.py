@@ -34,12 +34,12 @@ class _Found(Collector):
 
 def exposition(scrape: Scrape, accept: str) -> tuple[bytes, str]:
     """The text and its media type, for the Accept header of a request."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Found(scrape))
+    found = CollectorRegistry(auto_describe=False)
+    found.register(_Found(scrape))
     if wants_openmetrics(accept):
-        text: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
+        text: bytes = generate_openmetrics(found)  # type: ignore[no-untyped-call]
         return text, OPENMETRICS_TYPE
-    return generate_latest(registry), PLAIN
+    return generate_latest(found), PLAIN
 
 
 def wants_openmetrics(accept: str) -> bool:

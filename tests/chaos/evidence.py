@@ -10,7 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from chaos.history import File
+from chaos.clients import Crowd
+from chaos.history import File, History
 from gateway.events import Event
 from gateway.jobs.surroundings import MARKER
 
@@ -51,3 +52,9 @@ def media(folder: Path) -> dict[str, File]:
         content = path.read_bytes()
         found[path.name] = File(len(content), hashlib.sha256(content).hexdigest())
     return found
+
+
+def history(place: Place, folder: Path, accessor: str, crowd: Crowd, most: int) -> History:
+    """All of it beside what the clients saw. `folder` is the media directory, `most` the attempts that a job has."""
+    seen = (crowd.creates, crowd.polls, crowd.downloads)
+    return History(frozenset({accessor}), most, *seen, events(place), media(folder))

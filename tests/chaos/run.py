@@ -285,15 +285,7 @@ def drill(data: Path, *, seed: int, kills: int, server: Server | None = None, cl
         crowd.deadline = time.monotonic() + END_SECONDS
         crowd.end()
         swept = _settle(live)
-    history = History(
-        frozenset({issued["accessor"]}),
-        settings.max_attempts,
-        crowd.creates,
-        crowd.polls,
-        crowd.downloads,
-        evidence.events(settings.database),
-        evidence.media(settings.media),
-    )
+    history = evidence.history(settings.database, settings.media, issued["accessor"], crowd, settings.max_attempts)
     violations = [*check(history), *(Violation("client", "-", what) for what in crowd.broken)]
     broken = chain.verify(settings.database).broken
     if broken is not None:

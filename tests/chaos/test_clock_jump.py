@@ -10,7 +10,7 @@ import pytest
 
 from chaos import evidence, stores
 from chaos.clients import Crowd
-from chaos.history import History, check
+from chaos.history import check
 from chaos.run import PROFILES
 from live import Live, eventually, live_gateway
 
@@ -79,17 +79,8 @@ def test_clocks_an_hour_apart_lose_and_double_nothing(
         os.kill(second, signal.SIGKILL)
         eventually(lambda: all(attempt_of(place, job) == 2 for job in lost), within=20)
         crowd.end()
-    events = evidence.events(place)
-    history = History(
-        frozenset({issued["accessor"]}),
-        2,
-        crowd.creates,
-        crowd.polls,
-        crowd.downloads,
-        events,
-        evidence.media(data / "media"),
-    )
+    history = evidence.history(place, data / "media", issued["accessor"], crowd, 2)
     assert check(history) == []
     assert crowd.broken == []
-    taken = {event.job for event in events if event.kind == "job.reclaimed"}
+    taken = {event.job for event in history.events if event.kind == "job.reclaimed"}
     assert taken == set(lost), "only what the ended worker held was taken over"

@@ -9,7 +9,7 @@ import pytest
 
 from chaos import evidence, stores
 from chaos.clients import Crowd
-from chaos.history import History, check
+from chaos.history import check
 from chaos.run import PROFILES
 from live import Live, eventually, live_gateway
 
@@ -88,22 +88,14 @@ def test_the_late_finish_of_a_frozen_worker_is_refused(
                     break
         crowd.end()
         assert frozen.process.poll() is None, "the worker that was frozen works on"
-    events = evidence.events(place)
+    history = evidence.history(place, data / "media", issued["accessor"], crowd, ATTEMPTS)
+    events = history.events
     assert len(late) == 2
     for job in late:
         taken = [event for event in events if event.job == job and event.kind == "job.reclaimed"]
         done = [event for event in events if event.job == job and event.kind == "job.completed"]
         assert [event.data["attempt"] for event in done] == [1 + len(taken)]
         assert done[0].actor == taken[-1].actor
-    history = History(
-        frozenset({issued["accessor"]}),
-        ATTEMPTS,
-        crowd.creates,
-        crowd.polls,
-        crowd.downloads,
-        events,
-        evidence.media(data / "media"),
-    )
     assert check(history) == []
     assert crowd.broken == []
 

@@ -58,15 +58,7 @@ def crowd_of(live: Live, issued: dict[str, str], size: int) -> Crowd:
 
 
 def proved(place: evidence.Place, data: Path, accessor: str, crowd: Crowd, most: int) -> History:
-    history = History(
-        frozenset({accessor}),
-        most,
-        crowd.creates,
-        crowd.polls,
-        crowd.downloads,
-        evidence.events(place),
-        evidence.media(data / "media"),
-    )
+    history = evidence.history(place, data / "media", accessor, crowd, most)
     assert check(history) == []
     assert crowd.broken == []
     return history
