@@ -5,9 +5,10 @@ A block begins at a place and ends before the next one's; the first begins befor
 MOST_IN_BLOCK is divided late, because most jobs come to a line's end: so blocks there are left nearly full. An empty
 one goes, and what comes then belongs to the one before. `changes` grows with every job that comes or goes.
 
-SQLite counts row by row. There `+` takes a value's affinity away, without which a comparison of several columns finds
-no index, and `seq` is no part of such a comparison on `jobs`, whose row number it is. PostgreSQL counts by statement:
-an update a row would leave as many dead versions of one block as a revocation stops jobs.
+SQLite counts row by row, except what a revocation stops: that can be the whole line, so `places.recount` counts anew
+after it. There `+` takes a value's affinity away, without which a comparison of several columns finds no index, and
+`seq` is no part of such a comparison on `jobs`, whose row number it is. PostgreSQL counts by statement: an update a row
+would leave as many dead versions of one block as a revocation stops jobs.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ _LEFT_IN_BLOCK = MOST_IN_BLOCK * 7 // 8
 FIRST_PRIORITY = -9223372036854775808  # of the first block: no tier has it
 
 
-def _trigger(name: str, event: str, row: str, by: str) -> str:
+def _trigger(name: str, event: str, row: str, by: str, *, unless: str = "") -> str:
     return (
-        f"CREATE TRIGGER {name} AFTER {event} ON jobs WHEN {row}.status = 'queued' BEGIN "
+        f"CREATE TRIGGER {name} AFTER {event} ON jobs WHEN {row}.status = 'queued' {unless} BEGIN "
         f"UPDATE line_blocks SET n = n {by}, changes = changes + 1 WHERE (priority, turn, seq) = ("
         "SELECT priority, turn, seq FROM line_blocks "
         f"WHERE (priority, turn, seq) <= (+{row}.priority, +{row}.turn, +{row}.seq) "
@@ -36,10 +37,12 @@ _DIVIDED = (
     f"ORDER BY priority, turn, seq LIMIT 1 OFFSET {_LEFT_IN_BLOCK}"
 )
 
+_NOT_REVOKED = "AND new.error_code IS NOT 'access_revoked'"
+
 SQLITE_COUNTING = (
     _trigger("line_joined", "INSERT", "new", "+ 1")
     + _trigger("line_rejoined", "UPDATE OF status, priority, turn", "new", "+ 1")
-    + _trigger("line_left", "UPDATE OF status, priority, turn", "old", "- 1")
+    + _trigger("line_left", "UPDATE OF status, priority, turn", "old", "- 1", unless=_NOT_REVOKED)
     + _trigger("line_forgotten", "DELETE", "old", "- 1")
     + f"CREATE TRIGGER line_blocks_full AFTER UPDATE OF n ON line_blocks WHEN new.n > {MOST_IN_BLOCK} BEGIN "
     f"INSERT INTO line_blocks (priority, turn, seq, n, changes) {_DIVIDED}; "

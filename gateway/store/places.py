@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from gateway.store.job import Place
 from gateway.store.protocol import Connection
@@ -22,6 +22,7 @@ _ACROSS_TURNS = """
          + (SELECT count(*) FROM jobs WHERE status = 'queued' AND priority = :priority AND turn = :turn AND seq < :seq)
     AS n
 """
+_END: Place = (2**63 - 1, 2**63 - 1, 2**63 - 1)
 _ORDER = "ORDER BY priority, turn, seq"
 _REVERSED = "ORDER BY priority DESC, turn DESC, seq DESC"
 
@@ -111,3 +112,18 @@ def ahead_of(tx: Connection, place: Place) -> int:
         {"priority": priority, "turn": turn, "seq": seq},
     )
     return (whole["n"] if whole else 0) + rank(tx, start, place)
+
+
+def recount(tx: Connection) -> None:
+    """Counts each block anew, for SQLite's triggers pass over what a revocation takes from the line. It reads the whole
+    line's index once, which for many jobs is far less than counting each as it goes."""
+    line = blocks(tx)
+    counts = (after - before for before, after in pairwise((*line.before, line.waiting)))
+    for start, following, n in zip(line.starts, (*line.starts[1:], _END), counts, strict=True):
+        found = rank(tx, start, following)
+        if found != n:
+            tx.execute(
+                "UPDATE line_blocks SET n = :n, changes = changes + 1 "
+                "WHERE priority = :priority AND turn = :turn AND seq = :seq",
+                {"n": found, "priority": start[0], "turn": start[1], "seq": start[2]},
+            )

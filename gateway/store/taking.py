@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.store import credits, messages
+from gateway.store import credits, messages, places
 from gateway.store.job import Job, JobStatus
 from gateway.store.protocol import Connection
 from gateway.store.streams import SILENT_SECONDS
@@ -68,6 +68,8 @@ def stop_jobs(
         f"WHERE status = :job_status AND accessor IN (SELECT accessor FROM tokens WHERE {which.tree()})",
         {**which.params(), "message": message, "now": now, "revocation": revocation, "job_status": str(status)},
     )
+    if ended and status is JobStatus.QUEUED:
+        places.recount(tx)
     if ended and status is JobStatus.IN_PROGRESS:
         messages.tell_taken(tx)
     return Stopped(ended, released)
