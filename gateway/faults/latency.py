@@ -7,6 +7,7 @@ to fire.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -105,19 +106,13 @@ def present(tx: Connection, now: float) -> Latency:
     return stored
 
 
-async def hold_of(store: Store, job: Job, now: float) -> float:
-    """Seconds for which this job, just claimed, keeps its slot at the least; 0 under `instant`."""
-
-    def work(tx: Connection) -> float:
-        in_force = present(tx, now).now
-        if in_force.profile.instant:
-            return 0.0
-        return in_force.hold_seconds(job.id, job.request, _load(tx, now))
-
-    # Nearly always one statement tells that nothing is held.
-    if (await store.read(lambda tx: present(tx, now), snapshot=False)).now.profile.instant:
-        return 0.0
-    return await store.read(work)
+def holds_of(tx: Connection, claimed: Sequence[Job], now: float) -> list[float]:
+    """Seconds for which each of these jobs, just claimed, keeps its slot at the least; 0 under `instant`."""
+    in_force = present(tx, now).now
+    if in_force.profile.instant:
+        return [0.0] * len(claimed)
+    load = _load(tx, now)
+    return [in_force.hold_seconds(job.id, job.request, load) for job in claimed]
 
 
 def guess(in_force: InForce, load: Load) -> float | None:

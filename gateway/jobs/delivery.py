@@ -22,11 +22,10 @@ from procrastinate.manager import JobManager, NotificationCallback
 from gateway.errors import StoreUnavailable
 from gateway.jobs import lifecycle
 from gateway.jobs.dispatch import Post
+from gateway.jobs.lifecycle import Claimed
 from gateway.store import messages
 from gateway.store.engine import analyse, changed_tables
-from gateway.store.jobs import Job
 from gateway.store.messages import QUEUE, SENT, TAKEN, TASK
-from gateway.store.receiving import Taken
 
 log = logging.getLogger("leakdrill.worker")
 
@@ -44,10 +43,9 @@ class _Manager(JobManager):
 
     def __init__(self, post: Post) -> None:
         super().__init__(BaseAsyncConnector())
-        self.ready: deque[Taken] = deque()
-        self.claimed: dict[int, Job] = {}
+        self.ready: deque[Claimed] = deque()
+        self.claimed: dict[int, Claimed] = {}
         self._post = post
-        self._busy = 0  # slots
         self._told = 0  # notifications so far
         self._idle = True  # the last fetch found nothing
 
@@ -65,8 +63,10 @@ class _Manager(JobManager):
         if not self.ready:
             return None
         taken = self.ready.popleft()
-        self._busy += 1
-        self.claimed[taken.message.id] = taken.job
+        if taken.message is None:
+            raise LookupError(f"no message led to job {taken.job.id}")
+        self._post.slots.take()
+        self.claimed[taken.message.id] = taken
         return engine.Job(
             id=taken.message.id,
             status=engine.Status.DOING.value,
@@ -79,7 +79,9 @@ class _Manager(JobManager):
         )
 
     async def _fetch(self, worker_id: int) -> None:
-        post, free = self._post, max(1, self._post.slots - self._busy)
+        post = self._post
+        await post.finisher.settled()  # what is finished together is then followed by as many
+        free = max(1, post.slots.free)
         if self._idle and not await post.store.read(messages.any_waiting, snapshot=False):
             return
         now, lease = post.clock.now(), post.settings.lease_seconds
@@ -91,7 +93,6 @@ class _Manager(JobManager):
 
     async def finish_job(self, job: engine.Job, status: engine.Status, delete_job: bool) -> None:
         """The transaction that ended the job took its message away. Where there was none, the lease decides."""
-        self._busy -= 1
 
     async def give_back(self) -> None:
         """Releases what was fetched and is not to be begun any more."""
@@ -163,7 +164,7 @@ async def _work(post: Post) -> None:
     worker = asyncio.create_task(
         app.run_worker_async(
             queues=[QUEUE],
-            concurrency=post.slots,
+            concurrency=post.slots.number,
             fetch_job_polling_interval=POLL_SECONDS,
             abort_job_polling_interval=FORGET_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from gateway.errors import StoreUnavailable
 from gateway.events import EventKind
+from gateway.faults import latency
 from gateway.jobs.silence import Silence
 from gateway.jobs.surroundings import ensure_same_protocol
-from gateway.store import Connection, Store, events, jobs, leases, mending, messages, receiving, taking, workers
-from gateway.store.jobs import Job, JobStatus
+from gateway.store import (
+    Connection,
+    Store,
+    completing,
+    events,
+    jobs,
+    leases,
+    mending,
+    messages,
+    receiving,
+    taking,
+    workers,
+)
+from gateway.store.completing import Finished
+from gateway.store.events import Entry
+from gateway.store.jobs import Job
 from gateway.store.mending import Faults
-from gateway.store.receiving import Taken
+from gateway.store.messages import Message
 from gateway.webhooks import queueing
 
 log = logging.getLogger("leakdrill.gateway")
 
 WITHHELD = "Access was revoked while this video was rendered; what was made is not kept."
 WORKER_LOST = "Every worker that tried to render this video fell silent."
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A job that was claimed, the seconds of simulated time for which it keeps its slot at the least, and the message
+    that led to it where an engine delivers."""
+
+    job: Job
+    hold_seconds: float
+    message: Message | None = None
 
 
 @dataclass(frozen=True)
@@ -39,30 +64,33 @@ class Held:
 async def claim(store: Store, *, worker: str, now: float, lease_seconds: float, max_attempts: int) -> Job | None:
     """Takes the next job, or one whose worker fell silent; None where there is nothing to do."""
     taken = await claim_some(store, 1, worker=worker, now=now, lease_seconds=lease_seconds, max_attempts=max_attempts)
-    return taken[0] if taken else None
+    return taken[0].job if taken else None
 
 
 async def claim_some(
-    store: Store, most: int, *, worker: str, now: float, lease_seconds: float, max_attempts: int
-) -> list[Job]:
-    """The same for as many slots as are free: one commit for all."""
-    if not await store.read(jobs.claimable):
+    store: Store, most: int, *, worker: str, now: float, lease_seconds: float, max_attempts: int, look: bool = True
+) -> list[Claimed]:
+    """The same for as many slots as are free: one commit for all. `look` asks first, without the write lock, whether
+    there is anything to do."""
+    if look and not await store.read(jobs.claimable):
         return []
 
-    def work(tx: Connection) -> list[Job]:
+    def work(tx: Connection) -> list[Claimed]:
         silent = leases.any_silent(tx)
         if silent:
             recover(tx, worker=worker, now=now, max_attempts=max_attempts)
         if tx.delivered:
-            return [one.job for one in receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)]
+            return receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)
         taken: list[Job] = []
+        starts: list[Entry] = []
         while len(taken) < most and (candidate := jobs.next_claim(tx, silent=silent)) is not None:
             job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
             if job is None:
                 break
-            _tell_start(tx, job, candidate.worker if candidate.status is JobStatus.IN_PROGRESS else None, now)
+            starts.append(_start(job, candidate.taken_from, now))
             taken.append(job)
-        return taken
+        events.append_all(tx, starts)
+        return [Claimed(*one) for one in zip(taken, latency.holds_of(tx, taken, now), strict=True)] if taken else []
 
     return await store.write(work, brief=True)
 
@@ -100,30 +128,28 @@ async def reconcile(store: Store, *, actor: str, now: float, mend: bool = True) 
 
 def receive(
     tx: Connection, receiver: int | None, most: int, *, worker: str, now: float, lease_seconds: float
-) -> list[Taken]:
+) -> list[Claimed]:
     """The next jobs that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
     the worker."""
-    found: list[Taken] = []
-    while len(found) < most:
-        taken = receiving.take(tx, receiver, worker=worker, now=now, lease_until=now + lease_seconds)
-        if taken is None:
-            break
-        _tell_start(tx, taken.job, taken.taken_from, now)
-        found.append(taken)
-    return found
+    taken = receiving.take(tx, receiver, most, worker=worker, now=now, lease_until=now + lease_seconds)
+    if not taken:
+        return []
+    events.append_all(tx, [_start(one.job, one.taken_from, now) for one in taken])
+    holds = latency.holds_of(tx, [one.job for one in taken], now)
+    return [Claimed(one.job, hold, one.message) for one, hold in zip(taken, holds, strict=True)]
 
 
-def _tell_start(tx: Connection, job: Job, taken_from: str | None, now: float) -> None:
-    worker, data = str(job.worker), {"attempt": job.attempt}
+def _start(job: Job, taken_from: str | None, now: float) -> Entry:
+    data: dict[str, object] = {"attempt": job.attempt}
     if taken_from is None:
-        _append(tx, EventKind.JOB_STARTED, job, worker, now, data)
-    else:
-        _append(tx, EventKind.JOB_RECLAIMED, job, worker, now, {"from": taken_from, **data})
+        return _entry(EventKind.JOB_STARTED, job, str(job.worker), now, data)
+    return _entry(EventKind.JOB_RECLAIMED, job, str(job.worker), now, {"from": taken_from, **data})
 
 
 async def lost(store: Store, held: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Those of the (id, attempt) pairs that are no longer ours: cancelled, revoked, deleted or taken over."""
-    return await store.read(lambda tx: [pair for pair in held if not jobs.still_held(tx, *pair)])
+    still = await store.read(lambda tx: jobs.still_held(tx, held), snapshot=False)
+    return [pair for pair in held if pair not in still]
 
 
 async def ended(store: Store, job: Job) -> bool:
@@ -196,27 +222,33 @@ async def complete(
 ) -> bool:
     """Publishes the clip. False where the job was taken away meanwhile, or a revocation lets it end but withholds what
     it made: the output must then be discarded."""
+    made = Finished(job.id, job.attempt, file, size, next_tick)
+    [done] = await complete_all(store, [(job, made)], worker=worker, now=now, keep_seconds=keep_seconds)
+    return done
 
-    def work(tx: Connection) -> bool:
-        done = jobs.complete(
-            tx,
-            job.id,
-            job.attempt,
-            file=file,
-            size=size,
-            now=now,
-            expires_at=now + keep_seconds,
-            next_tick=next_tick,
-        )
-        if done is None:
-            _withhold(tx, job, worker, now)
-            return False
-        _append(tx, EventKind.JOB_COMPLETED, job, worker, now, {"bytes": size, "attempt": job.attempt})
-        if done.listened and not done.spared:
-            queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
-        return True
+
+async def complete_all(
+    store: Store, made: Sequence[tuple[Job, Finished]], *, worker: str, now: float, keep_seconds: float
+) -> list[bool]:
+    """The same for clips that are finished at the same time: one commit for all."""
+
+    def work(tx: Connection) -> list[bool]:
+        done = completing.complete(tx, [one for _, one in made], now=now, expires_at=now + keep_seconds)
+        told = [(job, one, done[job.id, job.attempt]) for job, one in made if (job.id, job.attempt) in done]
+        events.append_all(tx, [_completed(job, one, worker, now) for job, one, _ in told])
+        for job, _, completion in told:
+            if completion.listened and not completion.spared:
+                queueing.job_ended(tx, queueing.COMPLETED, job=job.id, accessor=job.accessor, now=now)
+        for job, _ in made:
+            if (job.id, job.attempt) not in done:
+                _withhold(tx, job, worker, now)
+        return [(job.id, job.attempt) in done for job, _ in made]
 
     return await store.write(work, brief=True)
+
+
+def _completed(job: Job, made: Finished, worker: str, now: float) -> Entry:
+    return _entry(EventKind.JOB_COMPLETED, job, worker, now, {"bytes": made.size, "attempt": job.attempt})
 
 
 def _withhold(tx: Connection, job: Job, worker: str, now: float) -> None:
@@ -276,4 +308,8 @@ async def worker_stopped(store: Store, name: str, *, now: float) -> None:
 
 
 def _append(tx: Connection, kind: EventKind, job: Job, worker: str, now: float, data: Mapping[str, object]) -> None:
-    events.append(tx, kind, at=now, actor=worker, accessor=job.accessor, job=job.id, data=data)
+    events.append_all(tx, [_entry(kind, job, worker, now, data)])
+
+
+def _entry(kind: EventKind, job: Job, worker: str, now: float, data: Mapping[str, object]) -> Entry:
+    return Entry(kind, now, worker, job.accessor, job.id, data)

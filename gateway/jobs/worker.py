@@ -26,16 +26,17 @@ from fake_model.variants import variant
 from gateway import __version__
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
-from gateway.faults import latency
 from gateway.faults.failures import FATES
 from gateway.jobs import lifecycle, outputs
-from gateway.jobs.dispatch import Post, dispatcher
+from gateway.jobs.dispatch import Post, Slots, dispatcher
+from gateway.jobs.finishing import Finisher, Made
 from gateway.jobs.holding import Hold
-from gateway.jobs.lifecycle import Held
+from gateway.jobs.lifecycle import Claimed, Held
 from gateway.jobs.rendering import Produced, Renderer, Watch
 from gateway.jobs.silence import Silence
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.store.completing import Finished
 from gateway.store.jobs import Job
 from gateway.store.workers import Worker
 
@@ -90,12 +91,13 @@ class WorkerProcess:
         self._store = store
         self._clock = clock
         self._renderer = renderer
-        self._slots = slots
+        self._slots = Slots(slots)
         # By id and attempt: after a long sleep a worker may take over from itself.
         self._renders: dict[tuple[str, int], _Render] = {}
         self._draining = asyncio.Event()
         self._leaving = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._finisher = Finisher(self._complete_all)
 
     def stop(self) -> None:
         """Drain; called again, interrupt the renders and release their jobs. Nobody waits for simulated time."""
@@ -110,7 +112,7 @@ class WorkerProcess:
     async def run(self) -> None:
         """Works until stopped."""
         now = self._clock.now()
-        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots, now, now, version=__version__)
+        me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots.number, now, now, version=__version__)
         await lifecycle.worker_started(self._store, me)
         helpers = [asyncio.create_task(self._guard()), asyncio.create_task(self._heartbeat())]
         try:
@@ -134,17 +136,22 @@ class WorkerProcess:
             self._draining,
             self._attempt,
             self._look_now.set,
+            self._finisher,
         )
 
-    async def _attempt(self, job: Job) -> None:
-        render = _Render(job, Hold(await latency.hold_of(self._store, job, self._clock.now())))
+    async def _attempt(self, claimed: Claimed) -> None:
+        job = claimed.job
+        render = _Render(job, Hold(claimed.hold_seconds))
         self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
         self._remove_leftovers(job)
         log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
         try:
-            produced = await self._produce(render, output)
+            try:
+                produced = await self._produce(render, output)
+            finally:
+                self._slots.give()
         except Interrupted:
             outputs.remove(output)
             await self._let_go(job)
@@ -174,8 +181,10 @@ class WorkerProcess:
 
         Raises Interrupted where the job is taken away, or given back, before that.
         """
-        doomed = render.job.fate is not None
-        produced = None if doomed else await asyncio.to_thread(self._render, render, output)
+        produced: Produced | None = None
+        if render.job.fate is None:
+            brief = self._renderer.brief
+            produced = self._render(render, output) if brief else await asyncio.to_thread(self._render, render, output)
         render.holding = True
         if self._draining.is_set():
             render.hold.end()  # it began when the worker was already told to stop
@@ -197,19 +206,17 @@ class WorkerProcess:
             outputs.drop_input(self._settings.inputs, job)
 
     async def _publish(self, job: Job, output: Path, produced: Produced) -> None:
-        done = await lifecycle.complete(
-            self._store,
-            job,
-            worker=self.name,
-            file=output.name,
-            size=produced.size,
-            next_tick=produced.next_tick,
-            now=self._clock.now(),
-            keep_seconds=self._settings.clip_seconds,
+        done = await self._finisher.publish(
+            job, Finished(job.id, job.attempt, output.name, produced.size, produced.next_tick)
         )
         if not done:
             outputs.remove(output)
             log.info("action=output_discarded worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
+
+    async def _complete_all(self, made: list[Made]) -> list[bool]:
+        return await lifecycle.complete_all(
+            self._store, made, worker=self.name, now=self._clock.now(), keep_seconds=self._settings.clip_seconds
+        )
 
     async def _let_go(self, job: Job) -> None:
         """The render was interrupted: by the guard (the job is gone already) or because the worker must leave."""

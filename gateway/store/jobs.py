@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -124,7 +124,7 @@ def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
     if any_silent(tx):
         return True
-    return messages.any_waiting(tx) if tx.delivered else turns.next_seq(tx) is not None
+    return messages.any_waiting(tx) if tx.delivered else turns.next_waiting(tx) is not None
 
 
 def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
@@ -136,23 +136,34 @@ def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-def next_claim(tx: Connection, *, silent: bool) -> Job | None:
+@dataclass(frozen=True)
+class Candidate:
+    """A job that may be claimed, as it was read. `taken_from` is the worker that fell silent over it, None for one that
+    waits."""
+
+    seq: int
+    attempt: int
+    status: JobStatus
+    taken_from: str | None = None
+
+
+def next_claim(tx: Connection, *, silent: bool) -> Candidate | None:
     """The job to take next: where there is one, first that whose worker fell `silent`, else the one whose turn it is.
     Its token must be good, or have been revoked so that the job goes on."""
-    row = None
     if silent:
         row = tx.fetch_one(
-            f"SELECT {COLUMNS_OF_JOBS} FROM jobs JOIN tokens USING (accessor) "
+            "SELECT jobs.seq, jobs.attempt, jobs.worker FROM jobs JOIN tokens USING (accessor) "
             f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
             f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
         )
-    if row is None and (seq := turns.next_seq(tx)) is not None:
-        row = tx.fetch_one(f"SELECT {COLUMNS} FROM jobs WHERE seq = :seq", {"seq": seq})
-    return job_of(row) if row else None
+        if row is not None:
+            return Candidate(row["seq"], row["attempt"], JobStatus.IN_PROGRESS, row["worker"] or "")
+    waiting = turns.next_waiting(tx)
+    return None if waiting is None else Candidate(*waiting, JobStatus.QUEUED)
 
 
-def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: float) -> Job | None:
-    """Takes `job` if its row still is as it was read; None where somebody was faster. Its turn is then the line's."""
+def claim(tx: Connection, candidate: Candidate, *, worker: str, now: float, lease_until: float) -> Job | None:
+    """Takes the job if its row still is as it was read; None where somebody was faster. Its turn is then the line's."""
     row = tx.fetch_one(
         "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
         "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
@@ -161,23 +172,23 @@ def claim(tx: Connection, job: Job, *, worker: str, now: float, lease_until: flo
             "worker": worker,
             "lease": lease_until,
             "now": now,
-            "seq": job.seq,
-            "attempt": job.attempt,
-            "status": str(job.status),
+            "seq": candidate.seq,
+            "attempt": candidate.attempt,
+            "status": str(candidate.status),
         },
     )
-    if row is not None and job.status is JobStatus.QUEUED:
+    job = job_of(row) if row else None
+    if job is not None and candidate.status is JobStatus.QUEUED:
         fairness.served(tx, job.priority, job.turn)
-    return job_of(row) if row else None
+    return job
 
 
-def still_held(tx: Connection, id: str, attempt: int) -> bool:
-    """Whether this attempt is still the one that may finish: not cancelled, revoked or taken over."""
-    row = tx.fetch_one(
-        "SELECT 1 FROM jobs WHERE id = :id AND attempt = :attempt AND status = 'in_progress'",
-        {"id": id, "attempt": attempt},
-    )
-    return row is not None
+def still_held(tx: Connection, held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Those of the attempts, each a job's id and a number, that may finish: not cancelled, revoked or taken over."""
+    params = {f"id{number}": id for number, (id, _) in enumerate(held)}
+    ids = ", ".join(f":{name}" for name in params)
+    rows = tx.fetch_all(f"SELECT id, attempt FROM jobs WHERE status = 'in_progress' AND id IN ({ids})", params)
+    return {(id, attempt) for id, attempt in rows}.intersection(held)
 
 
 def extend(
@@ -198,60 +209,6 @@ def extend(
             },
         )
     )
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A job that was completed. `spared` says that its token was revoked and it went on all the same; `listened`, that
-    webhooks of its token may want to know."""
-
-    spared: bool
-    listened: bool
-
-
-# One statement: whoever ends a job holds up everybody else who writes.
-_COMPLETE = """
-    UPDATE jobs SET status = 'completed', progress = 100, completed_at = :now, expires_at = :expires,
-        file = :file, bytes = :bytes, next_tick = :tick, lease_until = NULL
-    WHERE id = :id AND attempt = :attempt AND status = 'in_progress' AND coalesce(spared, '') <> 'withhold'
-    RETURNING account, credits, accessor, spared,
-        (SELECT in_flight FROM tokens WHERE tokens.accessor = jobs.accessor) AS in_flight,
-        EXISTS (SELECT 1 FROM webhook_endpoints AS hook WHERE hook.accessor = jobs.accessor) AS listened
-"""
-
-
-def complete(
-    tx: Connection,
-    id: str,
-    attempt: int,
-    *,
-    file: str,
-    size: int,
-    now: float,
-    expires_at: float,
-    next_tick: int | None = None,
-) -> Completion | None:
-    """Finishes the attempt, and spends what was held for it. None where it is no longer the holder, or what it made is
-    withheld: its output must then be discarded."""
-    row = tx.fetch_one(
-        f"{messages.SPEND} {_COMPLETE}" if tx.delivered else _COMPLETE,
-        {
-            "now": now,
-            "expires": expires_at,
-            "file": file,
-            "bytes": size,
-            "tick": next_tick,
-            "id": id,
-            "attempt": attempt,
-        },
-    )
-    if row is None:
-        return None
-    if row["account"] is not None:
-        credits.capture(tx, row["account"], row["credits"])
-    if row["in_flight"] is not None:
-        messages.refill(tx, row["accessor"])
-    return Completion(row["spared"] is not None, bool(row["listened"]))
 
 
 def fail(tx: Connection, id: str, *, code: str, message: str, now: float, attempt: int | None = None) -> bool:

@@ -100,14 +100,6 @@ def ended(tx: Connection, message: int | None) -> None:
         tx.execute("DELETE FROM procrastinate_jobs WHERE id = :message", {"message": message})
 
 
-#: Before the statement that completes a job's attempt: takes its message away with it.
-SPEND = """
-    WITH spent AS (DELETE FROM procrastinate_jobs WHERE id = (
-        SELECT message FROM jobs WHERE id = :id AND attempt = :attempt AND status = 'in_progress'
-        AND coalesce(spared, '') <> 'withhold'))
-"""
-
-
 def given_back(tx: Connection, id: str, accessor: str) -> None:
     """A job waits again: another message takes the place of its old one."""
     if tx.delivered:
@@ -148,10 +140,13 @@ class Message:
     job: str
 
 
-#: The next message as the engine chooses it, if there is one; `:receiver` is the engine's number of the worker.
+#: The next messages as the engine chooses them, `:most` at most, in that order; `:receiver` is the engine's number of
+#: the worker. One call would answer for all rows if no argument told them apart.
 NEXT = f"""
-    SELECT id, args ->> 'job' AS job FROM procrastinate_fetch_job_v2(ARRAY['{QUEUE}']::varchar[],
-        (SELECT id FROM procrastinate_workers WHERE id = CAST(:receiver AS BIGINT))) WHERE id IS NOT NULL
+    SELECT number, fetched.id, fetched.args ->> 'job' AS job FROM generate_series(1, CAST(:most AS INTEGER)) AS number,
+    LATERAL procrastinate_fetch_job_v2(CASE WHEN number > 0 THEN ARRAY['{QUEUE}']::varchar[] END,
+        (SELECT id FROM procrastinate_workers WHERE id = CAST(:receiver AS BIGINT))) AS fetched
+    WHERE fetched.id IS NOT NULL
 """
 
 

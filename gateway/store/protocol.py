@@ -6,7 +6,7 @@ returns and rolled back when it raises. Parameters are named (`:name`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -27,6 +27,11 @@ class Row(Protocol):
 
 
 Params = Mapping[str, object]
+
+
+def named(rows: Iterable[Params]) -> dict[str, object]:
+    """Parameters of several rows for one statement: `id0` is the first one's `id`."""
+    return {f"{name}{number}": value for number, row in enumerate(rows) for name, value in row.items()}
 
 
 class Sight(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.store import fairness, jobs, messages
 from gateway.store.job import Job, JobStatus
 from gateway.store.leases import SILENT
-from gateway.store.messages import LINE, LOW, ORDER, WINDOW, Message
+from gateway.store.messages import LOW, ORDER, WINDOW, Message
 from gateway.store.protocol import Connection
 from gateway.store.tokens import GOOD
 
@@ -21,40 +21,59 @@ class Taken:
     taken_from: str | None
 
 
-# Fetched and claimed in one statement. `was` is the row as it stood. Only its own message claims it, so that a doubled
-# one leads to nothing.
+# Fetched and claimed in one statement. `was` is a row as it stood. Only its own message claims it, so that a doubled
+# one leads to nothing. Among the waiting jobs of a token, `nth` are claimed up to as many as it may have in flight.
 _TAKE = f"""
-    WITH told AS MATERIALIZED ({messages.NEXT}), taken AS (
+    WITH told AS MATERIALIZED ({messages.NEXT}), fit AS (
+        SELECT told.id AS message, was.seq, was.status, was.worker, tokens.accessor, tokens.in_flight,
+            row_number() OVER (PARTITION BY was.accessor, was.status ORDER BY told.number) AS nth
+        FROM told JOIN jobs AS was ON was.id = told.job AND was.message = told.id JOIN tokens USING (accessor)
+        WHERE ({GOOD} OR was.spared IS NOT NULL)
+        AND (was.status = 'queued' OR was.status = 'in_progress' AND was.{SILENT})
+    ), taken AS (
         UPDATE jobs SET status = 'in_progress', attempt = jobs.attempt + 1, worker = :worker, lease_until = :lease,
             started_at = coalesce(jobs.started_at, :now), progress = 0, step = NULL, steps = NULL
-        FROM told, jobs AS was JOIN tokens USING (accessor)
-        WHERE jobs.seq = was.seq AND was.id = told.job AND was.message = told.id
-        AND ({GOOD} OR was.spared IS NOT NULL)
-        AND (was.status = 'queued' AND (tokens.in_flight IS NULL OR tokens.in_flight > (
-                SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor))
-            OR was.status = 'in_progress' AND was.{SILENT})
-        RETURNING {jobs.COLUMNS_OF_JOBS}, was.status AS was_status, was.worker AS was_worker,
-            coalesce(tokens.in_flight > {WINDOW}, TRUE) AND EXISTS (SELECT 1 FROM (
-                SELECT message {LINE} {ORDER} LIMIT {LOW}) AS soon WHERE message IS NULL) AS few)
-    SELECT told.id AS message, told.job, taken.* FROM told LEFT JOIN taken ON TRUE
+        FROM fit AS was
+        WHERE jobs.seq = was.seq AND (was.status = 'in_progress' OR was.in_flight IS NULL
+            OR was.in_flight >= was.nth + (
+                SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = was.accessor))
+        RETURNING {jobs.COLUMNS_OF_JOBS}, was.message AS by_message, was.status AS was_status,
+            was.worker AS was_worker, coalesce(was.in_flight > {WINDOW}, TRUE) AS windowed)
+    SELECT told.id AS message, told.job, taken.*, windowed AND EXISTS (SELECT 1 FROM (
+        SELECT message FROM jobs WHERE status = 'queued' AND accessor = taken.accessor {ORDER}
+        LIMIT {LOW} + CAST(:most AS INTEGER)) AS soon WHERE message IS NULL) AS few
+    FROM told LEFT JOIN taken ON taken.by_message = told.id ORDER BY told.number
 """
 
 
-def take(tx: Connection, receiver: int | None, *, worker: str, now: float, lease_until: float) -> Taken | None:
-    """The job of the next message that leads to one: it waits, or its worker fell silent, and it may be rendered. The
-    messages before it are spent. None where there is no other message."""
+def take(
+    tx: Connection, receiver: int | None, most: int, *, worker: str, now: float, lease_until: float
+) -> list[Taken]:
+    """The jobs of the next messages that lead to one: they wait, or their worker fell silent, and they may be rendered.
+    Messages that lead to none are spent. Fewer than `most` where there are no other messages."""
+    found: list[Taken] = []
     params = {"receiver": receiver, "worker": worker, "lease": lease_until, "now": now}
-    while (row := tx.fetch_one(_TAKE, params)) is not None:
-        id, named, *values, was, holder, few = row
-        message = Message(id, named or "")
-        if was is None:
-            messages.drop(tx, message)
-            continue
-        job = jobs.job_of(values)
-        if few:
-            messages.refill(tx, job.accessor)
-        if was == JobStatus.IN_PROGRESS:
-            return Taken(job, message, holder)
-        fairness.served(tx, job.priority, job.turn)
-        return Taken(job, message, None)
-    return None
+    while len(found) < most and (rows := tx.fetch_all(_TAKE, {**params, "most": most - len(found)})):
+        refilled: set[str] = set()
+        for row in rows:
+            id, named, *values, _by_message, was, holder, _windowed, few = row
+            message = Message(id, named or "")
+            if was is None:
+                messages.drop(tx, message)
+                continue
+            job = jobs.job_of(values)
+            if few:
+                refilled.add(job.accessor)
+            found.append(Taken(job, message, holder if was == JobStatus.IN_PROGRESS else None))
+        for accessor in sorted(refilled):
+            messages.refill(tx, accessor)
+    _note_turns(tx, [one.job for one in found if one.taken_from is None])
+    return found
+
+
+def _note_turns(tx: Connection, taken: list[Job]) -> None:
+    latest: dict[int, int] = {}
+    for job in taken:
+        latest[job.priority] = max(job.turn, latest.get(job.priority, 0))
+    for priority, turn in latest.items():
+        fairness.served(tx, priority, turn)

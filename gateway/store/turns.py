@@ -7,7 +7,7 @@ from gateway.store.tokens import GOOD
 
 # A job whose token was revoked may be claimed only if the revocation spared it.
 _HEAD = f"""
-    SELECT jobs.seq, jobs.accessor, tokens.in_flight FROM jobs JOIN tokens USING (accessor)
+    SELECT jobs.seq, jobs.attempt, jobs.accessor, tokens.in_flight FROM jobs JOIN tokens USING (accessor)
     WHERE jobs.status = 'queued' AND ({GOOD} OR jobs.spared IS NOT NULL)
     ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
 """
@@ -30,18 +30,18 @@ _HEAD_OF_THOSE_WITH_ROOM = f"""
         AND (tokens.in_flight IS NULL OR tokens.in_flight > (
             SELECT count(*) FROM jobs WHERE status = 'in_progress' AND accessor = tokens.accessor))
     )
-    SELECT jobs.seq FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
+    SELECT jobs.seq, jobs.attempt FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
 """
 
 
-def next_seq(tx: Connection) -> int | None:
-    """The `seq` of the job whose turn it is: the head of the line, or of the line of those whose token is below its
-    number of jobs in flight. None where nobody may go."""
+def next_waiting(tx: Connection) -> tuple[int, int] | None:
+    """The `seq` and the attempts of the job whose turn it is: the head of the line, or of the line of those whose token
+    is below its number of jobs in flight. None where nobody may go."""
     head = tx.fetch_one(_HEAD)
     if head is None or _has_room(tx, head):
-        return None if head is None else int(head["seq"])
+        return None if head is None else (head["seq"], head["attempt"])
     other = tx.fetch_one(_HEAD_OF_THOSE_WITH_ROOM)
-    return None if other is None else int(other["seq"])
+    return None if other is None else (other["seq"], other["attempt"])
 
 
 def _has_room(tx: Connection, head: Row) -> bool:

@@ -11,6 +11,7 @@ from fake_model.errors import Interrupted
 from gateway.clock import SystemClock
 from gateway.jobs import Job, lifecycle
 from gateway.jobs.leftovers import SETTLING_SECONDS, Leftovers
+from gateway.jobs.lifecycle import Claimed
 from gateway.jobs.rendering import Produced, Renderer, Watch
 from gateway.jobs.worker import WorkerProcess
 
@@ -78,7 +79,7 @@ async def test_a_worker_that_is_behind_leaves_a_later_attempts_clip(desk: Desk) 
     assert await desk.complete(done)
     leave(desk, f"{done.id}.1.mp4", f".{done.id}.1.mp4.5f.part")
     worker = WorkerProcess(desk.settings, desk.store, SystemClock(), _Interrupted(desk.settings, b""))
-    await worker._attempt(behind)
+    await worker._attempt(Claimed(behind, 0.0))
     assert there(desk) == {f"{done.id}.3.mp4"}
 
 
@@ -90,7 +91,7 @@ async def test_a_worker_that_takes_over_from_itself_goes_on(desk: Desk) -> None:
     second = await desk.claimed()
     assert (second.id, second.attempt) == (first.id, 2)
     worker = WorkerProcess(desk.settings, desk.store, SystemClock(), _Quick(desk.settings, b""), slots=2)
-    await asyncio.gather(worker._attempt(first), worker._attempt(second))
+    await asyncio.gather(*(worker._attempt(Claimed(job, 0.0)) for job in (first, second)))
     assert there(desk) == {f"{first.id}.2.mp4"}
     assert [event["data"].get("attempt") for event in await desk.events("job.completed")] == [2]
 
