@@ -29,7 +29,7 @@ REMEMBERED = 50_000  # jobs whose rank in their block is known
 class Load:
     """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the places of
     the first jobs, `newest` being the latest `seq` of those, the blocks, and by priority the last place and how many
-    wait up to it. The last is known only of a line that is longer than `first`."""
+    wait up to it, which is known only of a line that is longer than `first`. `turns` are the last turns by priority."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
@@ -39,6 +39,7 @@ class Load:
     newest: int
     blocks: Blocks
     ends: dict[int, tuple[Place, int]]
+    turns: dict[int, int]
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -79,9 +80,10 @@ class Line:
         waiting = self.load(tx, now).queue.waiting + self._joined
         return places.waiting(tx) if waiting >= limit * 0.9 else waiting
 
-    def turn(self, tx: Connection, token: Token, priority: int) -> int:
-        """The turn of the token's next job: its own, or that of whoever came last."""
-        return fairness.take(tx, token, priority) if self.fair else fairness.latest(tx, priority)
+    def turn(self, tx: Connection, token: Token, priority: int, now: float) -> int:
+        """The turn of the token's next job: its own, or that of whoever is last. The latter stays what it was when the
+        line was read, for whoever came since was given the same."""
+        return fairness.take(tx, token, priority) if self.fair else self.load(tx, now).turns.get(priority, 0)
 
     def joined(self, job: Job) -> None:
         """Another job has come in."""
@@ -130,7 +132,9 @@ def _read(tx: Connection, now: float) -> Load:
     first = places.first(tx, LISTED)
     newest = max((seq for _, _, seq in first), default=0)
     ends = _ends(tx, blocks) if queue.waiting > LISTED else {}
-    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), first, newest, blocks, ends)
+    lasts = [end for end, _ in ends.values()] if ends else first  # which is in order, so that the last one counts
+    turns = {priority: turn for priority, turn, _ in lasts}
+    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), first, newest, blocks, ends, turns)
 
 
 def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:

@@ -70,7 +70,7 @@ async def submit(
         if tier is not None and tier.queued is not None:
             _ensure_own_room(tx, line, token, tier.queued, now)
         priority = tier.priority if tier is not None else 0
-        turn = line.turn(tx, token, priority)
+        turn = line.turn(tx, token, priority, now)
         job = jobs.insert(
             tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, turn=turn, fate=fate
         )

@@ -67,14 +67,6 @@ def served(tx: Connection, priority: int, turn: int) -> None:
         tx.execute(f"{_NOTE} WHERE turns.turn < excluded.turn", {"root": _LINE, "priority": priority, "turn": turn})
 
 
-def latest(tx: Connection, priority: int) -> int:
-    """The last turn of those who wait: whoever is given it comes after all of them."""
-    row = tx.fetch_one(
-        "SELECT max(turn) AS turn FROM jobs WHERE status = 'queued' AND priority = :priority", {"priority": priority}
-    )
-    return (row["turn"] or 0) if row else 0
-
-
 def forget(tx: Connection) -> None:
     """Forgets every turn."""
     tx.execute("DELETE FROM turns")
