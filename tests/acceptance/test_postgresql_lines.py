@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 
 from gateway.supervisor import free_ports
-from live import eventually
+from live import eventually, path_with_program
 from postgres import Server
 
 PAGE = Path(__file__).parents[2] / "docs" / "postgresql.md"
@@ -25,13 +24,8 @@ SMALL = {"prompt": "a dog on a skateboard", "size": "480x480", "seconds": "1"}
 
 def environment(server: Server, folder: Path) -> dict[str, str]:
     """A shell's, for an administrator of the server who has `leakdrill` and PostgreSQL's programs in the path."""
-    program = folder / "bin" / "leakdrill"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
-    program.chmod(0o755)
-    path = f"{program.parent}:{server.programs}:{os.environ['PATH']}"
     where = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "leakdrill", "PGDATABASE": "postgres"}
-    return {**os.environ, **where, "PATH": path}
+    return {**os.environ, **where, "PATH": f"{server.programs}:{path_with_program(folder)}"}
 
 
 @contextmanager
