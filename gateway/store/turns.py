@@ -33,6 +33,19 @@ _HEAD_OF_THOSE_WITH_ROOM = f"""
     SELECT jobs.seq, jobs.attempt FROM heads JOIN jobs USING (seq) ORDER BY jobs.priority, jobs.turn, jobs.seq LIMIT 1
 """
 
+MOST_COUNTED = 1025  # tokens: one with as many children alive as it may have, and then some
+
+# Of each token no more is counted than matters, so that one with a hundred thousand jobs in line costs a few steps.
+_WAITING_BELOW = """
+    WITH RECURSIVE own (accessor) AS (
+        SELECT accessor FROM tokens WHERE accessor = :root
+        UNION ALL SELECT tokens.accessor FROM own JOIN tokens ON tokens.parent = own.accessor)
+    SELECT count(*) AS tokens, coalesce(sum(n), 0) AS waiting FROM (
+        SELECT (SELECT count(*) FROM (
+            SELECT 1 FROM jobs WHERE status = 'queued' AND accessor = own.accessor LIMIT :number) AS few) AS n
+        FROM own LIMIT :most) AS counted
+"""
+
 
 def next_waiting(tx: Connection) -> tuple[int, int] | None:
     """The `seq` and the attempts of the job whose turn it is: the head of the line, or of the line of those whose token
@@ -58,6 +71,13 @@ def at_least_waiting(tx: Connection, accessor: str, number: int) -> bool:
         {"accessor": accessor, "before": number - 1},
     )
     return row is not None
+
+
+def at_least_waiting_below(tx: Connection, root: str, number: int) -> bool:
+    """Whether the token, all that it minted and all that they minted have `number` or more jobs waiting. Whoever has
+    minted more than MOST_COUNTED is taken to have: the look costs no more than as many steps."""
+    row = tx.fetch_one(_WAITING_BELOW, {"root": root, "number": number, "most": MOST_COUNTED})
+    return row is not None and (row["tokens"] >= MOST_COUNTED or row["waiting"] >= number)
 
 
 def oldest_unended(tx: Connection, accessor: str) -> str | None:
