@@ -15,6 +15,7 @@ from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
 from gateway.control import credits as control_credits
+from gateway.control import drill as control_drill
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import metrics as control_metrics
@@ -119,6 +120,7 @@ ROUTERS = (
     control_clients.router,
     control_profile.router,
     control_sunset.router,
+    control_drill.router,
     control_faults.router,
     control_replicas.router,
     control_events.router,
