@@ -5,6 +5,8 @@ DrillError               the drill itself failed            exit code 4
 ├── JournalError         a bad journal file                 exit code 2
 ├── TargetRefused        wrong address or admin token       exit code 2
 ├── TargetDown           nobody answers: nothing is known   exit code 3
+├── TargetBusy           another drill has the target       exit code 3
+├── LeaseLost            … has taken it since               exit code 3
 └── NotSteady            a check before the drill failed    exit code 3
 """
 
@@ -37,6 +39,18 @@ class TargetRefused(DrillError):
 
 class TargetDown(DrillError):
     """The target does not answer. A drill against it is inconclusive."""
+
+    exit_code = 3
+
+
+class TargetBusy(DrillError):
+    """Another drill has the target. Nothing was changed; later it may be free."""
+
+    exit_code = 3
+
+
+class LeaseLost(DrillError):
+    """The target is this drill's no more, so that nothing it saw since is its own doing."""
 
     exit_code = 3
 

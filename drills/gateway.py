@@ -1,7 +1,8 @@
 """The gateway as a drill sees it: an HTTP client that times and keeps every request.
 
 Public calls return an Answer whatever happens, since being refused is what a drill looks for. Control calls raise:
-TargetDown when nobody answers, TargetRefused for a wrong address or admin token, DrillError otherwise.
+TargetDown when nobody answers or something else does, TargetRefused for a wrong address or admin token, DrillError
+otherwise.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
 from drills.containment import Selector
 from drills.errors import DrillError, TargetDown, TargetRefused
-from drills.history import Exchange, History, outcome_of
+from drills.history import FOREIGN, PAGE, REDIRECT, Exchange, History, outcome_of
 from drills.population import Clip
 from drills.replies import EventsPage, GatewayEvent, ReplicaReply, ReplicasReply, RevocationReply, Status
 from drills.topology import Order
@@ -23,6 +24,7 @@ from drills.topology import Order
 Reply = TypeVar("Reply", bound=BaseModel)
 
 EVENTS_PAGE = 500
+NOT_MODIFIED = 304
 LONGEST_TOLD_SECONDS = 86_400.0
 
 
@@ -208,14 +210,24 @@ class GatewayClient:
 
     async def _demand(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
         """A control call that must succeed."""
-        answer = await self.send(self._control(who), "control", method, path, json=json)
-        status, where = answer.exchange.status, f"{method} {answer.exchange.path}"
+        return self.insist(await self.send(self._control(who), "control", method, path, json=json))
+
+    def insist(self, answer: Answer) -> Answer:
+        """The answer to a control call that had to succeed; raises as all of them do."""
+        status, where = answer.exchange.status, f"{answer.exchange.method} {answer.exchange.path}"
         if status is None:
             raise TargetDown(f"{self.target} does not answer ({where})")
+        code = answer.exchange.code or ""
+        if code in FOREIGN:
+            what = "an HTML page" if code == PAGE else "a redirect"
+            words = f"answers with {what} instead of the API's answer ({where}: {status})"
+            raise TargetDown(f"{self.target} {words}: something else stands before the gateway")
+        if status >= 500:
+            raise TargetDown(f"{self.target} is out of order ({where}: {status} {code}".rstrip() + ")")
         if status in (401, 403):
             raise TargetRefused(f"{self.target} refused the admin token ({where}: {status})")
         if not answer.accepted:
-            raise DrillError(f"{where} answered {status} {answer.exchange.code or ''}".rstrip())
+            raise DrillError(f"{where} answered {status} {code}".rstrip())
         return answer
 
     async def send(
@@ -269,7 +281,7 @@ class GatewayClient:
         end: float,
     ) -> Exchange:
         """The record of a request: accessor instead of token, path without its query (a link's signature is there)."""
-        code = _error_code(body)
+        code = _foreign(response) or _error_code(body)
         status = response.status_code if response is not None else None
         fetched = response is not None and surface in ("download", "signed_link")
         return Exchange(
@@ -289,6 +301,20 @@ class GatewayClient:
             bytes=len(response.content) if response is not None and fetched else None,
             replica=self.replica,
         )
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a page for people, which the API never gives."""
+    return "html" in headers.get("content-type", "").lower()
+
+
+def _foreign(response: httpx.Response | None) -> str | None:
+    """What came instead of an answer of the API's; None where one came, or nothing."""
+    if response is None:
+        return None
+    if is_page(response.headers) or response.content[:15].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return PAGE
+    return REDIRECT if 300 <= response.status_code < 400 and response.status_code != NOT_MODIFIED else None
 
 
 def _json(response: httpx.Response | None) -> object:

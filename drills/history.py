@@ -13,15 +13,19 @@ from pydantic import BaseModel, ConfigDict
 from drills.errors import DrillError
 
 Actor = Literal["visitor", "probe", "bystander", "fresh", "holder", "client", "control"]
+# What stands before a gateway may answer in its place: with a page for people, or by sending them elsewhere.
+PAGE, REDIRECT = "html_page", "redirect"
+FOREIGN = frozenset({PAGE, REDIRECT})
 Outcome = Literal["accepted", "refused", "limited", "unclear", "fault"]
 
 
 class Exchange(BaseModel):
     """One request and its answer.
 
-    Outcome: accepted (2xx, 3xx), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
-    does not say whether the token still counts), fault (5xx or no answer). `replica` is the gateway that was asked,
-    where there are several.
+    Outcome: accepted (2xx, 304), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
+    does not say whether the token still counts), fault (5xx, no answer, or none of the API's). `code` is the error's in
+    the answer, or says what came instead of one of the API: `html_page` or `redirect`. `replica` is the gateway that
+    was asked, where there are several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,8 +48,9 @@ class Exchange(BaseModel):
 
 
 def outcome_of(status: int | None, code: str | None, surface: str = "") -> Outcome:
-    """Sort an answer. `status` None means that none came. A shared link tells nobody why it is gone: 404."""
-    if status is None or status >= 500:
+    """Sort an answer. `status` None means that none came. A shared link tells nobody why it is gone: 404. Whatever its
+    status, an answer that is none of the API's says nothing about a token."""
+    if status is None or status >= 500 or code in FOREIGN:
         return "fault"
     if status < 400:
         return "accepted"

@@ -259,6 +259,10 @@ def tell(result: DrillResult) -> None:
         click.echo(f"  {reason}")
     if result.error:
         click.echo(f"  {result.error}", err=True)
+    if result.left:
+        click.echo("  the target is left dirty; put right by hand, before anybody uses it:", err=True)
+    for words in result.left:
+        click.echo(f"    {words}", err=True)
     for path in result.paths.values():
         click.echo(path)
 

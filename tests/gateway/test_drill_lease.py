@@ -9,8 +9,8 @@ from desk import Desk
 
 pytestmark = pytest.mark.anyio
 
-FIRST = {"scenario": "november-2024", "who": "ann@desk, process 12", "lease_seconds": 30}
-SECOND = {"scenario": "false-alarm", "who": "bob@desk, process 13"}
+FIRST: dict[str, Any] = {"scenario": "november-2024", "who": "ann@desk, process 12", "lease_seconds": 30}
+SECOND: dict[str, Any] = {"scenario": "false-alarm", "who": "bob@desk, process 13"}
 
 
 async def call(desk: Desk, method: str, path: str = "", **body: Any) -> tuple[int, Any]:
