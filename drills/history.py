@@ -5,7 +5,8 @@ All times are seconds on one monotonic clock, counted from the drill's start. A 
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -91,3 +92,20 @@ class History:
     def count(self, outcome: Outcome, *, actor: Actor = "visitor", surface: str = "submit") -> int:
         """How many exchanges of that kind there are so far."""
         return self.counts[actor, surface, outcome]
+
+
+# Fewer than these may be a hiccup.
+GONE_AFTER = 5
+HEARD_SURFACES = ("open_stream", "webhook")  # noted by the drill itself, not asked
+
+
+def went_away(exchanges: Sequence[Exchange]) -> str | None:
+    """That the target gave no answer from some moment to the end, and what came instead; None where it did not."""
+    asked = [each for each in exchanges if each.surface not in HEARD_SURFACES]
+    lost = list(takewhile(lambda each: each.outcome == "fault", reversed(asked)))
+    if len(lost) < GONE_AFTER:
+        return None
+    kinds = Counter(each.code or (str(each.status) if each.status else "no answer") for each in lost)
+    came = ", ".join(kind.replace("_", " ") for kind, _ in kinds.most_common(3))
+    since = min(each.start for each in lost)
+    return f"the target went away {since:.1f} s into the drill: {len(lost)} requests from there to the end got {came}"

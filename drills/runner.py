@@ -20,7 +20,7 @@ from drills.exercise import Exercise
 from drills.facts import load_facts
 from drills.fleet import Fleet
 from drills.gateway import GatewayClient
-from drills.history import History
+from drills.history import History, went_away
 from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors
 from drills.keeping import keep, make_room
 from drills.lease import Lease, whereabouts
@@ -256,6 +256,8 @@ def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) 
         verdict = verdict.model_copy(
             update={"verdict": "inconclusive", "reasons": [f"not as before: {', '.join(lost)}"]}
         )
+    if verdict.verdict == "inconclusive" and (gone := went_away(exercise.history.exchanges)):
+        verdict = verdict.model_copy(update={"reasons": [gone, *verdict.reasons]})
     # What clients saw of a gateway that another drill has taken may be that drill's doing.
     if status == "completed" or (verdict.verdict == "not_contained" and not isinstance(error, LeaseLost)):
         return verdict

@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,19 @@ SMALL = Path(__file__).parents[1] / "drills" / "small.yaml"
 TURNS = ["before the revocation", "after the revocation"]
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live_gateway(tmp_path_factory.mktemp("mishaps") / "data") as live:
+        yield live
+
+
+@pytest.fixture
+def live(running: Live) -> Live:
+    """A gateway without tokens, jobs or a clock."""
+    running.control("POST", "/control/reset", json={"confirm": "reset"})
+    return running
+
+
 def begin(live: Live, cwd: Path, *options: str, **settings: Any) -> subprocess.Popen[str]:
     """`leakdrill drill run` as a process that goes on by itself."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
@@ -42,54 +55,55 @@ def has_begun(live: Live) -> Callable[[], Any]:
     return lambda: live.control("GET", "/control/tokens")["data"] and live.control("GET", "/control/drill")["drill"]
 
 
-def test_a_second_drill_on_one_gateway_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    with live_gateway(tmp_path / "data") as live:
-        first = begin(live, tmp_path, "--out", "first")
-        try:
-            held = eventually(has_begun(live))
-            keys = tmp_path / "mine" / "reporter-keys.json"
-            target = ("--target", live.url, "--admin-token", live.supervisor.admin_token, "--data", "mine")
-            second = leakdrill("drill", "run", "false-alarm", *target, "--out", "second", cwd=tmp_path)
-            third = leakdrill("runbook", "run", "revoke-one-token", "--target", live.url, "--yes", "--out", "third",
-                              cwd=tmp_path, LEAKDRILL_ADMIN_TOKEN=live.supervisor.admin_token)  # fmt: skip
-            for refused in (second, third):
-                assert refused.returncode == 3, refused.stdout + refused.stderr
-                for words in (held["id"], "small since 2", f"process {first.pid}", "Wait until it ends", "--target"):
-                    assert words in refused.stderr
-                assert "Traceback" not in refused.stderr
-            said, complaints = first.communicate(timeout=120)
-        finally:
-            first.kill()
-            first.wait()
-        assert first.returncode == 0, said + complaints
-        assert "verdict: contained" in said
-        assert not (tmp_path / "second").exists()
-        assert not (tmp_path / "third").exists()
-        assert not keys.exists()
-        assert live.control("GET", "/control/drill") == {"drill": None}
-        begun = live.control("GET", "/control/events", params={"kind": "drill.", "after": 0, "limit": 100})["data"]
-        assert [(one["kind"], one["data"]["id"]) for one in begun] == [
-            ("drill.began", held["id"]),
-            ("drill.ended", held["id"]),
-        ]
-        issued = live.control("GET", "/control/tokens")["data"]
-        assert {one["principal"].rpartition("-")[0] for one in issued} == {"tester", "bystander", "controller"}
-
-
-def test_a_drill_that_was_killed_says_so_to_the_next_one_which_may_run_when_its_lease_is_over(tmp_path: Path) -> None:
-    with live_gateway(tmp_path / "data") as live:
-        first = begin(live, tmp_path, "--out", "first")
+def test_a_second_drill_on_one_gateway_is_refused_and_changes_nothing(live: Live, tmp_path: Path) -> None:
+    before = live.control("GET", "/control/state")["last_event"]
+    first = begin(live, tmp_path, "--out", "first")
+    try:
         held = eventually(has_begun(live))
+        keys = tmp_path / "mine" / "reporter-keys.json"
+        target = ("--target", live.url, "--admin-token", live.supervisor.admin_token, "--data", "mine")
+        second = leakdrill("drill", "run", "false-alarm", *target, "--out", "second", cwd=tmp_path)
+        third = leakdrill("runbook", "run", "revoke-one-token", "--target", live.url, "--yes", "--out", "third",
+                          cwd=tmp_path, LEAKDRILL_ADMIN_TOKEN=live.supervisor.admin_token)  # fmt: skip
+        for refused in (second, third):
+            assert refused.returncode == 3, refused.stdout + refused.stderr
+            for words in (held["id"], "small since 2", f"process {first.pid}", "Wait until it ends", "--target"):
+                assert words in refused.stderr
+            assert "Traceback" not in refused.stderr
+        said, complaints = first.communicate(timeout=120)
+    finally:
         first.kill()
-        first.communicate()
-        target = ("--target", live.url, "--admin-token", live.supervisor.admin_token)
-        refused = leakdrill("drill", "run", str(SMALL), *target, "--out", "second", cwd=tmp_path)
-        assert refused.returncode == 3
-        assert "If it was killed, its lease runs out in " in refused.stderr
-        assert 0 < held["until"] - held["since"] <= 30
-        live.control("DELETE", f"/control/drill/{held['id']}")  # as an operator who does not want to wait does
-        done = leakdrill("drill", "run", str(SMALL), *target, "--out", "second", cwd=tmp_path)
-        assert done.returncode == 0, done.stdout + done.stderr
+        first.wait()
+    assert first.returncode == 0, said + complaints
+    assert "verdict: contained" in said
+    assert not (tmp_path / "second").exists()
+    assert not (tmp_path / "third").exists()
+    assert not keys.exists()
+    assert live.control("GET", "/control/drill") == {"drill": None}
+    begun = live.control("GET", "/control/events", params={"kind": "drill.", "after": before, "limit": 100})["data"]
+    assert [(one["kind"], one["data"]["id"]) for one in begun] == [
+        ("drill.began", held["id"]),
+        ("drill.ended", held["id"]),
+    ]
+    issued = live.control("GET", "/control/tokens")["data"]
+    assert {one["principal"].rpartition("-")[0] for one in issued} == {"tester", "bystander", "controller"}
+
+
+def test_a_drill_that_was_killed_says_so_to_the_next_one_which_may_run_when_its_lease_is_over(
+    live: Live, tmp_path: Path
+) -> None:
+    first = begin(live, tmp_path, "--out", "first")
+    held = eventually(has_begun(live))
+    first.kill()
+    first.communicate()
+    target = ("--target", live.url, "--admin-token", live.supervisor.admin_token)
+    refused = leakdrill("drill", "run", str(SMALL), *target, "--out", "second", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "If it was killed, its lease runs out in " in refused.stderr
+    assert 0 < held["until"] - held["since"] <= 30
+    live.control("DELETE", f"/control/drill/{held['id']}")  # as an operator who does not want to wait does
+    done = leakdrill("drill", "run", str(SMALL), *target, "--out", "second", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def drill_until(target: str, live: Live, out: Path, moment: str, then: Callable[[], None]) -> DrillResult:
@@ -116,6 +130,7 @@ def ensure_complete(result: DrillResult, moment: str) -> Journal:
     assert (result.verdict, result.exit_code) == ("inconclusive", 3), result
     journal = load_journal(result.paths["journal.json"])
     assert sorted(result.paths) == ["journal.json", "junit.xml", "report.html", "report.md", "timeline.csv"]
+    assert result.reasons[0].startswith("the target went away ")
     assert journal.dirty
     assert [action.ok for action in journal.actions if action.name == "rollback"] == [False] * len(journal.left)
     assert "may still work; revoke their cohorts: " in journal.left[0]
@@ -128,14 +143,15 @@ def ensure_complete(result: DrillResult, moment: str) -> Journal:
 
 
 @pytest.mark.parametrize("moment", TURNS)
-def test_a_proxy_that_turns_to_a_page_in_the_middle_is_no_answer(tmp_path: Path, moment: str) -> None:
-    with live_gateway(tmp_path / "data") as live, proxy_before(live.url) as proxy:
+def test_a_proxy_that_turns_to_a_page_in_the_middle_is_no_answer(live: Live, tmp_path: Path, moment: str) -> None:
+    with proxy_before(live.url) as proxy:
         result = drill_until(proxy.url, live, tmp_path / "out", moment, proxy.turned.set)
         journal = ensure_complete(result, moment)
         pages = [each for each in journal.exchanges if each.code == "html_page"]
         assert 0 < len(pages) <= proxy.pages
         assert {each.outcome for each in pages} == {"fault"}
         assert {each.status for each in pages} == {200}
+        assert result.reasons[0].endswith(" got html page")
         assert journal.verdict.offences == []
         # The gateway behind it is untouched by what was left behind: its own state is as the words say.
         assert live.control("GET", "/control/tokens", params={"state": "active"})["data"] != []
@@ -143,32 +159,35 @@ def test_a_proxy_that_turns_to_a_page_in_the_middle_is_no_answer(tmp_path: Path,
 
 @pytest.mark.parametrize("moment", TURNS)
 def test_a_gateway_that_is_killed_in_the_middle_leaves_an_inconclusive_drill(tmp_path: Path, moment: str) -> None:
-    with live_gateway(tmp_path / "data") as live:
-        result = drill_until(live.url, live, tmp_path / "out", moment, live.kill_gateway)
+    with live_gateway(tmp_path / "data") as doomed:
+        result = drill_until(doomed.url, doomed, tmp_path / "out", moment, doomed.kill_gateway)
         journal = ensure_complete(result, moment)
         assert journal.verdict.offences == []
-        silent = [each for each in journal.exchanges if each.status is None]
-        assert silent
-        assert "does not answer" in " ".join([*result.left, *result.reasons])
+        assert result.reasons[0].endswith(" got no answer")
+        assert "does not answer" in journal.left[1]
 
 
-def test_a_disk_that_takes_no_journal_still_ends_the_drill_and_puts_the_gateway_back(tmp_path: Path) -> None:
-    spare = tmp_path / "spare"
-    spare.mkdir()
-    with live_gateway(tmp_path / "data") as live:
-        limited = begin(live, tmp_path, "--out", "out", preexec_fn=lambda: full_after(64 * 1024))
-        said, complaints = limited.communicate(timeout=120)
-        assert limited.returncode == 4, said + complaints
-        assert "verdict: contained" in said
-        assert "journal.json could not be written: File too large" in complaints
-        assert "Traceback" not in complaints
+@pytest.mark.parametrize("size", [64 * 1024, 4096])
+def test_a_disk_that_takes_no_journal_still_ends_the_drill_and_puts_the_gateway_back(
+    live: Live, tmp_path: Path, size: int
+) -> None:
+    limited = begin(live, tmp_path, "--out", "out", preexec_fn=lambda: full_after(size))
+    said, complaints = limited.communicate(timeout=120)
+    assert limited.returncode == 4, said + complaints
+    assert "verdict: contained" in said
+    assert "journal.json could not be written: File too large" in complaints
+    assert "Traceback" not in complaints
+    if size > 4096:
         journal = load_journal(tmp_path / "out" / "journal.json.gz")
         assert (journal.verdict.verdict, journal.dirty) == ("contained", False)
-        assert live.control("GET", "/control/tokens", params={"state": "active"})["data"] == []
-        assert live.control("GET", "/control/drill") == {"drill": None}
-        clock = httpx.get(f"{live.url}/status", trust_env=False).json()["replay_clock"]
-        assert clock["running"] is False
-        assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    else:
+        assert "the journal could not be written anywhere: " in complaints
+        assert list((tmp_path / "out").iterdir()) == []
+    assert live.control("GET", "/control/tokens", params={"state": "active"})["data"] == []
+    assert live.control("GET", "/control/drill") == {"drill": None}
+    clock = httpx.get(f"{live.url}/status", trust_env=False).json()["replay_clock"]
+    assert clock["running"] is False
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 def full_after(size: int) -> None:
