@@ -4,6 +4,7 @@ DrillError               the drill itself failed            exit code 4
 ├── ScenarioError        a bad scenario or facts file       exit code 2
 ├── JournalError         a bad journal file                 exit code 2
 ├── TargetRefused        wrong address or admin token       exit code 2
+├── Unfit                the target cannot play the scenario exit code 2
 ├── TargetDown           nobody answers: nothing is known   exit code 3
 ├── TargetBusy           another drill has the target       exit code 3
 ├── LeaseLost            … has taken it since               exit code 3
@@ -33,6 +34,12 @@ class JournalError(DrillError):
 
 class TargetRefused(DrillError):
     """The target is not a gateway, or does not take the admin token."""
+
+    exit_code = 2
+
+
+class Unfit(DrillError):
+    """The scenario asks for something that the target cannot do. The message names the line, and what to do."""
 
     exit_code = 2
 

@@ -106,7 +106,7 @@ class GatewayClient:
 
     async def check_admin(self) -> Status:
         """Read /control/state with the admin token. Raises TargetRefused when it is not taken."""
-        return self._shaped(Status, await self._demand("state", "GET", "/control/state"))
+        return self.shaped(Status, await self._demand("state", "GET", "/control/state"))
 
     async def issue(
         self,
@@ -133,14 +133,14 @@ class GatewayClient:
         body["for_seconds"] = min(for_seconds, LONGEST_TOLD_SECONDS)
         if order.seconds is not None:
             body["seconds"] = order.seconds
-        told = self._shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))
+        told = self.shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))
         if not told.data:
             raise DrillError(f"/control/replicas told nobody of {order.replica}")
         return told.data[0]
 
     async def replicas(self) -> list[ReplicaReply]:
         """What each gateway was told."""
-        return self._shaped(ReplicasReply, await self._demand("replicas", "GET", "/control/replicas")).data
+        return self.shaped(ReplicasReply, await self._demand("replicas", "GET", "/control/replicas")).data
 
     async def set_phase(self, phase: str) -> None:
         await self._demand("phase", "PATCH", "/control/state", json={"phase": phase})
@@ -179,7 +179,7 @@ class GatewayClient:
         found: list[GatewayEvent] = []
         while True:
             path = f"/control/events?after={after}&limit={EVENTS_PAGE}&kind={kind}"
-            page = self._shaped(EventsPage, await self._demand("events", "GET", path))
+            page = self.shaped(EventsPage, await self._demand("events", "GET", path))
             found += page.data
             if not page.has_more or not page.data:
                 return found
@@ -200,7 +200,8 @@ class GatewayClient:
         return Caller("control", who)
 
     @staticmethod
-    def _shaped(model: type[Reply], answer: Answer) -> Reply:
+    def shaped(model: type[Reply], answer: Answer) -> Reply:
+        """The answer's body. Raises DrillError where it has another shape."""
         try:
             return model.model_validate(answer.body)
         except ValidationError as error:

@@ -24,6 +24,7 @@ from drills.history import History, went_away
 from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors
 from drills.keeping import keep, make_room
 from drills.lease import Lease, whereabouts
+from drills.needs import ensure_believed, ensure_fit
 from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
@@ -97,10 +98,14 @@ async def run_drill(
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
+        ScenarioError: a runbook, and nothing for it to cut (exit code 2).
+        Unfit: the target cannot do what the scenario asks for; nothing was changed (exit code 2).
         TargetBusy: another drill has the target; nothing was changed (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
         OutUnusable: nothing can be written into `out` (exit code 2).
     """
+    if runbook:
+        scenario.ensure_cut("runbook")
     make_room(out)
     response = Response(*runbook, target.rstrip("/"), admin_token, out, transport) if runbook else None
     more = int(runbook[0].runbook.longest_seconds() * RUNBOOK_REQUESTS) if runbook else 0
@@ -119,11 +124,13 @@ async def run_drill(
     try:
         await client.ready()
         seen = await client.check_admin()
+        await ensure_fit(scenario, client, seen, with_key=register is not None)
         # Before anything is changed, there or here: what another drill relies on stays as it is.
         if not await lease.begin():
             exercise.did("lease", False, "this gateway knows no lease: nothing keeps another drill off it")
         try:
             exercise.key = _key(scenario, register)
+            await ensure_believed(scenario, client, exercise.key)
             await fleet.join(seen, connect)
             status, error = await _run(exercise, lease, stop)
         finally:

@@ -22,6 +22,7 @@ from gateway.control import metrics as control_metrics
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
+from gateway.control import reporters as control_reporters
 from gateway.control import restorations as control_restorations
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
@@ -120,6 +121,7 @@ ROUTERS = (
     control_clients.router,
     control_profile.router,
     control_sunset.router,
+    control_reporters.router,
     control_drill.router,
     control_faults.router,
     control_replicas.router,

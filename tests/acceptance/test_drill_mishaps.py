@@ -60,7 +60,7 @@ def test_a_second_drill_on_one_gateway_is_refused_and_changes_nothing(live: Live
     first = begin(live, tmp_path, "--out", "first")
     try:
         held = eventually(has_begun(live))
-        keys = tmp_path / "mine" / "reporter-keys.json"
+        keys = tmp_path / "mine" / "disclosure-keys.json"
         target = ("--target", live.url, "--admin-token", live.supervisor.admin_token, "--data", "mine")
         second = leakdrill("drill", "run", "false-alarm", *target, "--out", "second", cwd=tmp_path)
         third = leakdrill("runbook", "run", "revoke-one-token", "--target", live.url, "--yes", "--out", "third",
