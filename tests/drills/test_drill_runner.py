@@ -189,6 +189,41 @@ def test_a_step_that_raises_fails_the_drill_with_a_journal(tmp_path: Path) -> No
     assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
 
 
+def test_a_line_that_drains_right_before_the_cut_is_filled_again(tmp_path: Path) -> None:
+    surfaces = [*SMALL.containment.surfaces, "open_stream"]
+    cut = SMALL.model_copy(update={"containment": SMALL.containment.model_copy(update={"surfaces": surfaces})})
+    gateway = MemoryGateway()
+
+    def stall(event: DrillEvent) -> None:
+        if event.inject == "m3":  # the cut begins
+            assert {job.status for job in gateway.jobs.values()} >= {"queued", "in_progress"}
+            gateway.drain()
+
+    result = drill(tmp_path, scenario=cut, gateway=gateway, on_event=stall)
+    assert (result.verdict, result.exit_code) == ("contained", 0), result.reasons
+    revoke = journal_of(result).revoke
+    assert revoke is not None
+    assert revoke.running == 1
+    assert revoke.queued is not None
+    assert revoke.queued > revoke.running
+
+
+def test_a_line_that_cannot_be_kept_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    class Swift(MemoryGateway):
+        """Works faster than anybody orders."""
+
+        def _public(self, request: httpx.Request, path: str) -> httpx.Response:
+            answer = super()._public(request, path)
+            self.drain()
+            return answer
+
+    result = drill(tmp_path, gateway=Swift())
+    assert (result.verdict, result.exit_code) == ("inconclusive", 3)
+    assert "queued_job: the revocation found none" in result.reasons
+    (noted,) = [action for action in journal_of(result).actions if action.name == "work_under_way"]
+    assert not noted.ok
+
+
 def test_limits_stop_the_drill(tmp_path: Path) -> None:
     requests = SMALL.model_copy(update={"limits": SMALL.limits.model_copy(update={"max_requests": 100})})
     gateway = MemoryGateway()
