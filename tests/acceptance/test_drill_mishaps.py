@@ -29,7 +29,8 @@ TURNS = ["before the revocation", "after the revocation"]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_gateway(tmp_path_factory.mktemp("mishaps") / "data") as live:
+    data = tmp_path_factory.mktemp("mishaps") / "data"
+    with live_gateway(data, disclosure_policy="quarantine", allow_private_targets="loopback") as live:
         yield live
 
 
@@ -73,7 +74,7 @@ def test_a_second_drill_on_one_gateway_is_refused_and_changes_nothing(live: Live
         said, complaints = first.communicate(timeout=120)
     finally:
         first.kill()
-        first.wait()
+        first.communicate()
     assert first.returncode == 0, said + complaints
     assert "verdict: contained" in said
     assert not (tmp_path / "second").exists()
