@@ -164,7 +164,8 @@ async def _run(exercise: Exercise, lease: Lease, stop: asyncio.Event | None) -> 
         await exercise.put_back(lease.taken_by)
     finally:
         keeping.cancel()
-        await asyncio.wait({keeping})
+        # One that was lost while things were put back has nothing left to end.
+        await asyncio.gather(keeping, return_exceptions=True)
     return ("failed" if error else status), error
 
 

@@ -107,6 +107,18 @@ def test_a_drill_that_was_killed_says_so_to_the_next_one_which_may_run_when_its_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_drill_that_is_interrupted_gives_the_gateway_back_as_it_was(live: Live, tmp_path: Path) -> None:
+    first = begin(live, tmp_path, "--out", "first")
+    eventually(has_begun(live))
+    first.send_signal(signal.SIGINT)
+    said, complaints = first.communicate(timeout=60)
+    assert first.returncode == 3, said + complaints
+    assert "the drill was interrupted" in said
+    assert load_journal(tmp_path / "first" / "journal.json").status == "interrupted"
+    assert live.control("GET", "/control/drill") == {"drill": None}
+    assert live.control("GET", "/control/tokens", params={"state": "active"})["data"] == []
+
+
 def drill_until(target: str, live: Live, out: Path, moment: str, then: Callable[[], None]) -> DrillResult:
     """A drill during which `then` happens once."""
     done: list[str] = []

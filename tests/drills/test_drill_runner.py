@@ -162,6 +162,7 @@ def test_stop_ends_the_drill_early_with_a_whole_journal_and_no_token_left(tmp_pa
     assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
     assert gateway.clock is not None
     assert gateway.clock["running"] is False
+    assert (gateway.leases, gateway.held_by) == (["drill_1"], "")
     assert "not played" in result.paths["report.md"].read_text(encoding="utf-8")
 
 
