@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from drills.errors import ScenarioError
 from drills.journal import Journal, load_journal
 from drills.look import html_environment, markdown_environment
 from drills.metrics import measure
@@ -57,7 +58,13 @@ class Comparison(BaseModel):
 
 
 def variants(scenario: Scenario) -> dict[str, Scenario]:
-    """The scenario once for each cut, with colleagues."""
+    """The scenario once for each cut, with colleagues. Raises ScenarioError where there is no cut to choose."""
+    scenario.ensure_cut("compare")
+    if scenario.containment.by == "notice":
+        raise ScenarioError(
+            f"compare: scenario {scenario.scenario.id} is cut by a notice, which names tokens and leaves no choice; "
+            "choose one with containment.by revocation"
+        )
     cohorts: list[Cohort] = []
     leaked = [cohort for cohort in scenario.population.cohorts if cohort.leaked]
     names = list(dict.fromkeys(cohort.cohort or cohort.id for cohort in leaked))

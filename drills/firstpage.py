@@ -127,7 +127,8 @@ def _fetched(metrics: Metrics) -> str:
 
 
 def _urgent(journal: Journal) -> list[str]:
-    return ["Clean the target up by hand: the drill could not put everything back."] if journal.dirty else []
+    left = "; ".join(journal.left) or "the drill could not put everything back"
+    return [f"Clean the target up by hand: {left}."] if journal.dirty else []
 
 
 def steps_of(verdict: Verdict) -> list[str]:

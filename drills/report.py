@@ -84,7 +84,8 @@ def render_junit(journal: Journal) -> str:
 
 def _cases(journal: Journal) -> list[Case]:
     failed = journal.status == "failed" or journal.dirty
-    words = journal.error or "something of the drill was left behind on the target"
+    left = "; ".join(journal.left) or "something of the drill"
+    words = journal.error or f"left behind on the target: {left}"
     cases = [Case("drill", journal.status, "error" if failed else "passed", words if failed else "")]
     cases += [_objective_case(each) for each in objective_readings(journal, measure(journal))]
     done = {check.id: check for check in journal.checks}

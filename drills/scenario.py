@@ -110,6 +110,14 @@ class Scenario(_Part):
         """The only line of that kind (a leak has one leak_posted and one access_ended)."""
         return next(line for line in self.msel if line.inject == kind)
 
+    def ensure_cut(self, what: str) -> None:
+        """Raises ScenarioError where no token leaks: there is nothing to cut for `what`."""
+        if self.scenario.plot != "leak":
+            raise ScenarioError(
+                f"{what}: in scenario {self.scenario.id} (plot {self.scenario.plot}) no token leaks, so nothing can be "
+                "cut; choose one with plot leak"
+            )
+
     @property
     def sends_notices(self) -> bool:
         """Whether any notice is sent, by a line or as the cut."""

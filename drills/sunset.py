@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from drills.callers import Answer, Bearer, Caller
 from drills.clock import ReplayClock
 from drills.gateway import GatewayClient
-from drills.history import Exchange
+from drills.history import FOREIGN, Exchange
 from drills.invariants import Rule, offence_of, symptoms
 from drills.oracle import Verdict
 from drills.population import Cohort
@@ -240,7 +240,7 @@ def _time_of(each: Exchange, seen: SunsetSeen) -> tuple[Time, int]:
 
 
 def _broken_rule(each: Exchange, time: Time, status: int, *, headed: bool) -> Rule | None:
-    if time == "either" or each.status is None:
+    if time == "either" or each.status is None or each.code in FOREIGN:
         return None
     if time == "ended" and each.status != ENDED:
         return "served_after_end"

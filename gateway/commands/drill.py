@@ -139,10 +139,12 @@ def compare_cuts(
     loaded = or_leave(lambda: load_scenario(scenario))
     folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
     codes: list[int] = []
-    for name, one in variants(loaded).items():
-        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
-            url, token = supervisor.gateway_url, supervisor.admin_token
-            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+    workers = default_workers() if workers is None else workers
+    for name, one in or_leave(lambda: variants(loaded)).items():
+        with own_gateway(workers, one.topology.replicas, one.topology.intake) as supervisor:
+            url, token, keys = supervisor.gateway_url, supervisor.admin_token, supervisor.settings.reporter_keys
+            tend, place = supervisor.tend, folder / name
+            done = play(one, url, token, place, speed=speed, seed=seed, tend=tend, tells=True, key_file=keys)
         click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
         if done.status == "interrupted" or "journal.json" not in done.paths:
             click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
@@ -259,6 +261,10 @@ def tell(result: DrillResult) -> None:
         click.echo(f"  {reason}")
     if result.error:
         click.echo(f"  {result.error}", err=True)
+    if result.left:
+        click.echo("  the target is left dirty; put right by hand, before anybody uses it:", err=True)
+    for words in result.left:
+        click.echo(f"    {words}", err=True)
     for path in result.paths.values():
         click.echo(path)
 

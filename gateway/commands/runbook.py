@@ -123,6 +123,7 @@ def run(
     loaded = or_leave(lambda: load_runbook(file))
     ask = Answers(answers, every=every, by=by)
     plays = or_leave(lambda: load_scenario(scenario or loaded.runbook.rehearsal.scenario or DEFAULT_SCENARIO))
+    or_leave(lambda: plays.ensure_cut("runbook"))
     for finding in lint_file(loaded):
         click.echo(str(finding), err=True)
     if dry_run:
@@ -138,16 +139,21 @@ def run(
         plays = with_topology(plays, count_replicas(target) if tells else None, consistency, defects, defect_on)
         token = _read(admin_token_file) if admin_token_file else read_admin_token(settings)
         folder = out or report_folder(settings, plays)
-        result = play(plays, target, token, folder, speed=speed, tells=tells, runbook=(loaded, ask))
+        keys = settings.reporter_keys
+        result = play(plays, target, token, folder, speed=speed, tells=tells, runbook=(loaded, ask), key_file=keys)
     else:
         own = loaded.runbook.rehearsal
         wrong = defects or tuple(own.defects)
         plays = with_topology(plays, replicas or own.replicas, consistency or own.consistency, wrong, defect_on)
         folder = out or report_folder(settings, plays)
         count = plays.topology.replicas
-        with own_gateway(default_workers() if workers is None else workers, count) as supervisor:
+        workers = default_workers() if workers is None else workers
+        with own_gateway(workers, count, plays.topology.intake) as supervisor:
             url, token, tend = supervisor.gateway_url, supervisor.admin_token, supervisor.tend
-            result = play(plays, url, token, folder, speed=speed, tend=tend, tells=True, runbook=(loaded, ask))
+            keys = supervisor.settings.reporter_keys
+            result = play(
+                plays, url, token, folder, speed=speed, tend=tend, tells=True, runbook=(loaded, ask), key_file=keys
+            )
     tell(result)
     sys.exit(result.exit_code)
 
