@@ -15,7 +15,7 @@ from drills.chart import draw
 from drills.firstpage import first_page, strengths, weaknesses
 from drills.journal import Journal, load_journal, write_atomically
 from drills.junit import Case, junit
-from drills.look import html_environment, markdown_environment
+from drills.look import html_environment, in_csv, markdown_environment
 from drills.matrix import lag_of, matrix_of, places_of
 from drills.metrics import measure
 from drills.oracle import SurfaceResult
@@ -65,7 +65,7 @@ def render_html(journal: Journal, ratings: Ratings | None = None) -> str:
 
 
 def render_csv(journal: Journal) -> str:
-    """The timeline, one row each, RFC 4180 with plain line ends."""
+    """The timeline, one row each, RFC 4180 with plain line ends; no text is a formula to a spreadsheet."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -73,7 +73,8 @@ def render_csv(journal: Journal) -> str:
         second = "" if row.second is None else f"{row.second:.6f}"
         minute = "" if row.minute is None else f"{row.minute:.4f}"
         lists = (" ".join(row.sources), " ".join(row.to), row.expect, row.objective)
-        writer.writerow((second, minute, row.clock, row.scripted, row.kind, row.id, row.text, row.status, *lists))
+        texts = (row.clock, row.scripted, row.kind, row.id, row.text, row.status, *lists)
+        writer.writerow((second, minute, *map(in_csv, texts)))
     return stream.getvalue()
 
 

@@ -1,0 +1,209 @@
+"""Words of files, servers and evaluators stay words in every report: nothing leaves its cell, and nothing runs."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import xmlschema
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from drills.briefing import facilitators_sheet, players_sheet
+from drills.compare import render_comparison
+from drills.facts import load_facts
+from drills.journal import Journal, load_journal, save_journal
+from drills.look import in_csv, in_markdown
+from drills.ratings import Rating, Ratings
+from drills.report import render_csv, render_html, render_junit, render_markdown
+from drills.runbook_record import RunbookRecord, StepRun
+from drills.scenario import load_scenario
+from drills.topology import ReplicaSeen
+from hostile import HOSTILE, hostile, poisoned
+
+HERE = Path(__file__).parent
+JUNIT = xmlschema.XMLSchema(HERE / "junit.xsd")
+STEP = StepRun(
+    step="cut", type="action", owner="on-call", text="POST /control/revocations", does="revoke", branch="left",
+    started=1.0, took=0.5, by="A", expected="200", got="200", outcome="ok", status=200, output="done\nand done",
+    next="end",
+)  # fmt: skip
+RUNBOOK = RunbookRecord(
+    name="mine", file="mine.yaml", description="Cut one.", owner="on-call", findings=["revoke-unverified"], started=1.0,
+    ended=2.0, ended_as="failed", why="it broke", steps=[STEP], planned=["cut", "verify"],
+)  # fmt: skip
+# What the drill itself writes, and looks other things up by; whatever else is text is hostile.
+KEPT = frozenset(
+    {"Exchange.surface", "Exchange.method", "Offence.surface", "SurfaceResult.surface", "Check.id", "Played.line",
+     "Clip.model", "Fact.unit"}
+)  # fmt: skip
+
+
+def journal() -> Journal:
+    """The hand-made journal with everything that a report can show."""
+    replicas = [
+        ReplicaSeen(name=name, url=f"http://{name}.test", consistency="strict", seconds=None) for name in ("r1", "r2")
+    ]
+    found = load_journal(HERE / "golden" / "journal.json")
+    surfaces = [one.model_copy(update={"replica": "r2"}) for one in found.verdict.surfaces]
+    verdict = found.verdict.model_copy(update={"surfaces": surfaces})
+    return found.model_copy(
+        update={"runbook": RUNBOOK, "replicas": replicas, "verdict": verdict, "error": "x", "defects": ["fail-open"]}
+    )
+
+
+def ratings(words: str = "late") -> Ratings:
+    rating = Rating(objective="o4", rating="U", by=words[:200], note=words, at=datetime(2026, 1, 2, tzinfo=UTC))
+    return Ratings(journal="0", ratings=[rating])
+
+
+def shown(text: str) -> str:
+    """A text as a reader sees it: on one line, with a sign for what would not be seen."""
+    return re.sub("[\x00-\x1f\x7f-\x9f\u202e]", "\ufffd", re.sub(r"\s+", " ", text))
+
+
+class Page(HTMLParser):
+    """The tags, the attributes and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def leaves(tokens: list[Token]) -> list[Token]:
+    return [leaf for token in tokens for leaf in (token, *(token.children or []))]
+
+
+def read(markdown: str) -> list[Token]:
+    return leaves(MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown))
+
+
+def written(tokens: list[Token]) -> str:
+    return "".join(token.content if token.type in ("text", "text_special") else "" for token in tokens)
+
+
+def shape(tokens: list[Token]) -> list[str]:
+    """What the text is made of, words and emphasis of its own left out: both texts may have them in other places."""
+    return [token.type for token in tokens if token.type not in ("text", "text_special", "softbreak", "inline")]
+
+
+def test_markdown_keeps_its_shape_and_shows_the_words() -> None:
+    plain, bad = render_markdown(journal(), ratings()), render_markdown(poisoned(journal(), KEPT), ratings(HOSTILE))
+    tokens = read(bad)
+    assert shape(tokens) == shape(read(plain))
+    assert not {"html_block", "html_inline", "link_open", "image", "code_inline"} & {token.type for token in tokens}
+    assert written(tokens).count(shown(HOSTILE).strip()[:200]) > 100
+    assert shown(hostile("mine")) in written(tokens)
+
+
+def test_a_programs_output_stays_in_its_block() -> None:
+    step = STEP.model_copy(update={"output": f"{HOSTILE}\n\n\n  <b>\n\t`"})
+    book = RUNBOOK.model_copy(update={"steps": [step]})
+    tokens = read(render_markdown(journal().model_copy(update={"runbook": book})))
+    blocks = [token.content for token in tokens if token.type == "code_block"]
+    assert len(blocks) == 1
+    assert "<script>alert(1)</script>" in blocks[0]
+    assert "\x1b" not in blocks[0]
+
+
+def test_html_keeps_its_tags_and_shows_the_words() -> None:
+    plain, bad = Page(render_html(journal(), ratings())), Page(render_html(poisoned(journal(), KEPT), ratings(HOSTILE)))
+    assert set(bad.tags) == set(plain.tags)
+    assert not {"script", "img", "code"} & set(bad.tags)
+    assert [value for name, value in bad.attributes if name == "href" and not value.startswith("#")] == []
+    assert {name for name, _ in bad.attributes} == {name for name, _ in plain.attributes}
+    assert "<script>alert(1)</script>" in bad.words
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", bad.words)
+    ids = [value for name, value in bad.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {value.removeprefix("#") for name, value in bad.attributes if name == "href"} <= set(ids)
+
+
+def test_no_cell_of_the_timeline_is_a_formula_or_a_second_line() -> None:
+    text = render_csv(poisoned(journal(), KEPT))
+    rows = list(csv.reader(io.StringIO(text)))
+    assert {len(row) for row in rows} == {12}
+    assert text.count("\n") == len(rows)
+    assert not [cell for row in rows for cell in row[2:] if cell.lstrip()[:1] in ("=", "+", "-", "@", "\t")]
+    assert any(cell.startswith("'=HYPERLINK(1) | a | b |") for row in rows for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("=1+1", "'=1+1"), (" \t@SUM(A1)", "'@SUM(A1)"), ("-2+3", "'-2+3"), ("+1", "'+1"), ("\uff1d1", "'\uff1d1"),
+        ("a=1", "a=1"), ("08:54:00", "08:54:00"), ("two\nlines", "two lines"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_formula_is_text_to_a_spreadsheet(given: str, kept: str) -> None:
+    assert in_csv(given) == kept
+
+
+def test_junit_fits_its_schema_and_keeps_its_cases() -> None:
+    plain, bad = render_junit(journal()), render_junit(poisoned(journal(), KEPT))
+    JUNIT.validate(bad.encode())
+    before, after = ElementTree.fromstring(plain), ElementTree.fromstring(bad)
+    assert [each.tag for each in after.iter()] == [each.tag for each in before.iter()]
+    messages = "".join(each.attrib.get("message", "") for each in after.iter())
+    assert "<script>alert(1)</script>" in messages
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", messages)
+
+
+def test_the_comparison_keeps_its_shape(tmp_path: Path) -> None:
+    texts: dict[str, dict[str, str]] = {}
+    for kind, one in (("plain", journal()), ("bad", poisoned(journal(), KEPT))):
+        for cut in ("leaked-token", "cohort", "pause-all"):
+            save_journal(one, tmp_path / kind / cut / "journal.json")
+        folders = {cut: tmp_path / kind / cut for cut in ("leaked-token", "cohort", "pause-all")}
+        paths = render_comparison(folders, tmp_path / kind)
+        texts[kind] = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+    assert Page(texts["bad"]["comparison.html"]).tags == Page(texts["plain"]["comparison.html"]).tags
+    bad = read(texts["bad"]["comparison.md"])
+    assert shape(bad) == shape(read(texts["plain"]["comparison.md"]))
+    assert shown(HOSTILE).strip() in written(bad)
+
+
+def test_the_notes_of_a_scenario_keep_their_shape() -> None:
+    scenario, book = load_scenario("november-2024"), load_facts()
+    for name in ("november-2024", "september-2026-sunset"):
+        scenario = load_scenario(name)
+        book = scenario.book(load_facts())
+        sheets: list[tuple[Any, Any]] = [
+            (players_sheet(scenario), players_sheet(poisoned(scenario))),
+            (facilitators_sheet(scenario, book), facilitators_sheet(poisoned(scenario), poisoned(book))),
+        ]
+        for plain, bad in sheets:
+            assert shape(read(bad)) == shape(read(plain))
+            assert shown(HOSTILE).strip() in written(read(bad))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a", "- a", "+ a", "1. a", "12) a", "> a", "---", "===", "~~~ a", "a_b", "_a_", "a*b*", "a\\", "\\|", "|",
+        "a|b", "&lt;", "<a>", "[a](b)", "![a](b)", "`", "``a``", "a  b", " - a", "# ", "tok_1", "signed_link",
+        "-0.05 s", "1.5 s",
+    ],
+)  # fmt: skip
+def test_markdown_shows_each_text_as_it_is(text: str) -> None:
+    alone = read(in_markdown(text))
+    assert shape(alone) == ["paragraph_open", "paragraph_close"]
+    assert written(alone) == " ".join(text.split())
+    cell = read(f"| a |\n|---|\n| {in_markdown(text)} |\n")
+    assert [token.type for token in cell].count("td_open") == 1
+    assert written(cell) == "a" + " ".join(text.split())
