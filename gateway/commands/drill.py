@@ -138,11 +138,16 @@ def compare_cuts(
     """Play SCENARIO three times: revoking the leaked tokens, their cohort, and everybody."""
     loaded = or_leave(lambda: load_scenario(scenario))
     folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
+    cuts = or_leave(lambda: variants(loaded))
+    if loaded.containment.by == "notice":
+        click.echo("the scenario's own cut is a notice; revocations are sent in its place")
     codes: list[int] = []
-    for name, one in variants(loaded).items():
-        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
-            url, token = supervisor.gateway_url, supervisor.admin_token
-            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+    count = default_workers() if workers is None else workers
+    for name, one in cuts.items():
+        with own_gateway(count, one.topology.replicas, one.topology.intake) as supervisor:
+            url, token, keys = supervisor.gateway_url, supervisor.admin_token, supervisor.settings.reporter_keys
+            tend, into = supervisor.tend, folder / name
+            done = play(one, url, token, into, speed=speed, seed=seed, tend=tend, tells=True, key_file=keys)
         click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
         if done.status == "interrupted" or "journal.json" not in done.paths:
             click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
