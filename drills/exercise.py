@@ -225,7 +225,7 @@ class Exercise:
             return
         if self._ending and self.replay_zero is not None:
             await self._ending.announce(self.replay_zero)
-            self._did("sunset", True, "the end of the API is announced")
+            self._did("sunset", True, "the end of the API is scheduled")
             spawn(self._ending.run())
         if self._holders:
             spawn(self._holders.watch())
