@@ -13,7 +13,7 @@ from drills.readings import replay_clock
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 300, 44, 16, 96, 40
 BUCKETS = 30
 # More marks of one kind than this would not be read.
-MOST_OF_A_KIND = 4
+MOST_OF_A_KIND = 3
 WIDEST_LETTER = 7
 
 
@@ -168,9 +168,11 @@ def _marks(journal: Journal, length: float) -> list[Mark]:
         places.append((replay_minute(journal, ack) or 0.0, "revocation acknowledged"))
     left = sorted(place for place in places if place[0] <= length / 2)
     right = sorted((place for place in places if place[0] > length / 2), reverse=True)
-    outer, inner = _column(journal, left, "start", 0.0), _column(journal, right, "end", 0.0)
+    rows: float = max(len(left), len(right))
+    outer, inner = _column(journal, left, "start", 0.0, rows), _column(journal, right, "end", 0.0, rows)
     if any(_touch(one, other) for one, other in zip(outer, inner, strict=False)):
-        inner = _column(journal, right, "end", 0.5)
+        rows += 0.5
+        outer, inner = _column(journal, left, "start", 0.0, rows), _column(journal, right, "end", 0.5, rows)
     return [*outer, *inner]
 
 
@@ -180,16 +182,12 @@ def _touch(left: Mark, right: Mark) -> bool:
     return left.text_y == right.text_y and left.x + words > right.x
 
 
-def _column(journal: Journal, places: list[tuple[float, str]], anchor: str, lower: float) -> list[Mark]:
+def _column(journal: Journal, places: list[tuple[float, str]], anchor: str, lower: float, rows: float) -> list[Mark]:
     """Marks from the outside in, each a line lower, so that no line runs through another's words. `lower` is the first
-    one's place, in lines."""
-    length, step = journal.scenario.clock.minutes, (TOP - 20) / max(1, len(places) + lower)
+    one's place, in lines, of which there are so many `rows`."""
+    length, step = journal.scenario.clock.minutes, (TOP - 20) / max(1, rows)
+    heights = [round(14 + (row + lower) * step, 1) for row in range(len(places))]
     return [
-        Mark(
-            _x(minute, length),
-            round(14 + (row + lower) * step, 1),
-            anchor,
-            f"{text}, {replay_clock(journal, minute)[:5]}",
-        )
-        for row, (minute, text) in enumerate(places)
+        Mark(_x(minute, length), height, anchor, f"{text}, {replay_clock(journal, minute)[:5]}")
+        for height, (minute, text) in zip(heights, places, strict=True)
     ]

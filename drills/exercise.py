@@ -130,7 +130,8 @@ class Exercise:
             held[cohort.id] = own
             if not cohort.short_lived:
                 (self.leaked if cohort.leaked else self.bystanders).extend(own)
-        self._did("issue", True, f"{len(self.leaked)} tokens to leak, {len(self.bystanders)} bystanders")
+        leak = f"{len(self.leaked)} tokens to leak, " if self.leaked else ""
+        self._did("issue", True, f"{leak}{len(self.bystanders)} {'bystanders' if leak else 'tokens'}")
         issued = await self.client.events(0, "token.issued")
         first = next(iter(held.values()))[0].accessor
         self._first_seq = max((event.seq for event in issued if event.accessor == first), default=0)

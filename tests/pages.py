@@ -1,6 +1,11 @@
-"""What a page of HTML is made of."""
+"""What a page of HTML, or a text of Markdown, is made of."""
 
 from html.parser import HTMLParser
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+WORDS = ("text", "text_special", "softbreak", "inline")
 
 
 class Page(HTMLParser):
@@ -19,3 +24,19 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words += data
+
+
+def read(markdown: str) -> list[Token]:
+    """The parts of a text, those inside of others included."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
+    return [leaf for token in tokens for leaf in (token, *(token.children or []))]
+
+
+def written(tokens: list[Token]) -> str:
+    """The words that a reader sees, without those in blocks of code."""
+    return "".join(token.content if token.type in ("text", "text_special") else "" for token in tokens)
+
+
+def shape(markdown: str) -> list[str]:
+    """What the text is made of, but for the words themselves."""
+    return [token.type for token in read(markdown) if token.type not in WORDS]
