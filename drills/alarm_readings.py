@@ -145,7 +145,7 @@ def _backs(journal: Journal, call: RestoreCall) -> list[BackRow]:
     held = {accessor: each for accessor, each in held.items() if each.start < call.start}
     first = first_by_token(journal, call.accessors, "accepted", call.start)
     back = sorted((each for each in first.values() if each.accessor in held), key=lambda each: (each.start, each.n))
-    pause = call.over_seconds / math.ceil(len(call.accessors) / call.batch)
+    pause = call.over_seconds / max(1, math.ceil(len(call.accessors) / call.batch))
     rows = []
     for place, each in enumerate(back):
         batch = place // call.batch

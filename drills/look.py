@@ -61,6 +61,11 @@ def visible(text: str) -> str:
     return UNSEEN.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """The same, without an end of a line in it."""
+    return visible(SPACE.sub(" ", text)).strip()
+
+
 def in_markdown(value: object) -> str:
     """Text that Markdown shows as it is, on one line, fit for a cell of a table."""
     if isinstance(value, MarkdownText):
@@ -78,7 +83,7 @@ def _leading(found: re.Match[str]) -> str:
 
 def in_csv(value: object) -> str:
     """Text on one line that no spreadsheet takes for a formula: what would be one begins with an apostrophe."""
-    text = visible(" ".join(str(value).split()))
+    text = one_line(str(value))
     return f"'{text}" if FORMULA.match(text) else text
 
 

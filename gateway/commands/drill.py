@@ -18,6 +18,7 @@ import httpx
 from rich.console import Console
 
 from drills.compare import TITLES, render_comparison, variants
+from drills.look import one_line
 from drills.rendering import render
 from drills.response import Ask
 from drills.runbook_file import RunbookFile
@@ -258,12 +259,12 @@ def report_folder(settings: Settings, scenario: Scenario) -> Path:
 
 
 def tell(result: DrillResult) -> None:
-    """The verdict and where everything lies."""
+    """The verdict and where everything lies. A reason may hold words of a server: none of them moves the cursor."""
     click.echo(f"verdict: {result.verdict.replace('_', ' ')}")
     for reason in result.reasons:
-        click.echo(f"  {reason}")
+        click.echo(f"  {one_line(reason)}")
     if result.error:
-        click.echo(f"  {result.error}", err=True)
+        click.echo(f"  {one_line(result.error)}", err=True)
     for path in result.paths.values():
         click.echo(path)
 

@@ -19,8 +19,10 @@ from drills.look import in_csv, in_markdown
 from drills.ratings import Rating, Ratings
 from drills.report import render_csv, render_html, render_junit, render_markdown
 from drills.runbook_record import RunbookRecord, StepRun
+from drills.runner import DrillResult
 from drills.scenario import load_scenario
 from drills.topology import ReplicaSeen
+from gateway.commands.drill import tell
 from hostile import HOSTILE, hostile, poisoned
 from made_journals import ended, held_and_back
 from pages import Page, read, shape, written
@@ -116,6 +118,16 @@ def test_no_cell_of_the_timeline_is_a_formula_or_a_second_line(any_journal: Jour
     assert text.count("\n") == len(rows)
     assert not [cell for row in rows for cell in row[2:] if cell.lstrip()[:1] in ("=", "+", "-", "@", "\t")]
     assert any(cell.startswith("'=HYPERLINK(1) | a | b |") for row in rows for cell in row)
+
+
+def test_no_word_of_a_server_moves_the_cursor_or_makes_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tell(DrillResult("completed", "inconclusive", [HOSTILE], 3, HOSTILE, tmp_path, {}))
+    shown_there = "".join(capsys.readouterr())
+    assert shown_there.count("HYPERLINK") == 2
+    assert [line.strip()[:9] for line in shown_there.splitlines()] == ["verdict: ", "=HYPERLIN", "=HYPERLIN"]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown_there)
 
 
 @pytest.mark.parametrize(

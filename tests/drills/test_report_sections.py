@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from drills.alarm_readings import notice_rows, restore_rows, told_rows
+from drills.chart import draw
 from drills.errors import ScenarioError
 from drills.journal import Journal, load_journal, save_journal
 from drills.report import render_all, render_csv, render_html, render_junit, render_markdown
@@ -123,6 +124,21 @@ def test_rendering_them_again_gives_the_same_bytes(made: Journal, tmp_path: Path
     first = {name: path.read_bytes() for name, path in render_all(tmp_path / "journal.json", tmp_path / "a").items()}
     again = {name: path.read_bytes() for name, path in render_all(tmp_path / "journal.json", tmp_path / "b").items()}
     assert first == again
+
+
+@pytest.mark.parametrize("name", ["september-2026-sunset", "november-2024"])
+def test_no_mark_of_the_picture_runs_into_anothers_words(name: str) -> None:
+    chart = draw(bare(name))
+    assert chart is not None
+    boxes = []
+    for mark in chart.marks:
+        width = 6.3 * len(mark.text)
+        left = mark.x if mark.anchor == "start" else mark.x - width
+        boxes.append((left, left + width, mark.text_y - 11, mark.text_y))
+    assert len(boxes) >= 2
+    for number, (left, right, top, bottom) in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            assert right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top, chart.marks
 
 
 def test_an_end_that_was_never_announced_says_so() -> None:
