@@ -9,7 +9,7 @@ from drills.journal import Journal
 from drills.metrics import Metrics, replay_minute
 from drills.oracle import VerdictWord
 from drills.readings import replay_clock
-from drills.sunset_readings import client_rows
+from drills.sunset_readings import MOST_ROWS, client_rows
 
 Words = dict[VerdictWord, str]
 NOTICE: Words = {"contained": "Held, and given back", "not_contained": "Not handled as asked"}
@@ -133,7 +133,7 @@ def _sunset_answers(journal: Journal) -> list[Answer]:
     stopped = ", ".join(f"{number} at {words}" for words, number in kinds.items())
     still = [row for row in rows if row.calls_on]
     deaf = [row.seen.principal for row in rows if row.headed and row.calls[-1].n != row.headed[0].n]
-    after = next((row for row in rows if row.on_after), None)
+    after = next((row for row in rows[:MOST_ROWS] if row.on_after), None)
     calls = sum(len(row.on_after) for row in rows)
     heard = f"{rows[0].proof}-headers" if rows else ""
     told = f"{rows[0].proof}-calls" if rows else ""
