@@ -64,7 +64,7 @@ def _page(
 def _alarm_sentence(journal: Journal) -> str:
     if journal.verdict.verdict == "contained":
         return f"{'; '.join(journal.verdict.reasons)}."
-    return f"{count(len(journal.verdict.offences), 'request')} or events show that it did not go as it should."
+    return f"{count(len(journal.verdict.offences), 'sign')} that it did not go as it should: see the offending requests."
 
 
 def _alarm_answers(journal: Journal) -> list[Answer]:
