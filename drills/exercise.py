@@ -133,7 +133,8 @@ class Exercise:
             held[cohort.id] = own
             if not cohort.short_lived:
                 (self.leaked if cohort.leaked else self.bystanders).extend(own)
-        self.did("issue", True, f"{len(self.leaked)} tokens to leak, {len(self.bystanders)} bystanders")
+        leak = f"{len(self.leaked)} tokens to leak, " if self.leaked else ""
+        self.did("issue", True, f"{leak}{len(self.bystanders)} {'bystanders' if leak else 'tokens'}")
         issued = await self.client.events(0, "token.issued")
         first = next(iter(held.values()))[0].accessor
         self._first_seq = max((event.seq for event in issued if event.accessor == first), default=0)
@@ -228,7 +229,7 @@ class Exercise:
             return
         if self._ending and self.replay_zero is not None:
             await self._ending.announce(self.replay_zero)
-            self.did("sunset", True, "the end of the API is announced")
+            self.did("sunset", True, "the end of the API is scheduled")
             spawn(self._ending.run())
         if self._holders:
             spawn(self._holders.watch())

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from drills.runbook import Runbook
 from drills.runbook_file import RunbookFile, load_runbook, shipped
 from drills.runbook_lint import lint as lint_file
 from drills.runbook_plan import plan
 from drills.runbook_values import MEANINGS, stand_ins
 from drills.scenario import Scenario, load_scenario
+from drills.schemas import for_elsewhere, schema_text
 from gateway import settings as settings_module
 from gateway.commands.answers import Answers
 from gateway.commands.control_client import read_admin_token
@@ -57,6 +56,8 @@ def copy(name: str, folder: Path) -> None:
                 raise OperatorError(f"{folder / path.name} is there already; name another folder")
         for path in files:
             click.echo(shutil.copy(path, folder / path.name))
+        own_copy = folder / source.name
+        own_copy.write_text(for_elsewhere(own_copy.read_text(encoding="utf-8"), "runbook"), encoding="utf-8")
     except OSError as exc:
         raise OperatorError(f"{folder}: cannot be written: {exc.strerror}; name another folder") from exc
 
@@ -80,7 +81,7 @@ def lint(file: str, strict: bool) -> None:
 @runbook.command()
 def schema() -> None:
     """Print the JSON Schema of a runbook."""
-    click.echo(json.dumps(Runbook.model_json_schema(), indent=2))
+    click.echo(schema_text("runbook"))
 
 
 @runbook.command()

@@ -104,9 +104,8 @@ def test_where_nothing_leaks_a_runbook_has_nothing_to_cut(closed: Live, tmp_path
 
 
 def test_a_comparison_needs_a_cut_to_choose(tmp_path: Path) -> None:
-    for name, words in (("false-alarm", "no token leaks"), ("one-token-on-github", "cut by a notice")):
-        done = leakdrill("drill", "compare", name, "--out", "out", cwd=tmp_path)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-        assert not (tmp_path / "out").exists()
+    done = leakdrill("drill", "compare", "false-alarm", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "no token leaks" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
