@@ -155,6 +155,7 @@ class SQLiteStore:
         self._keeping = ThreadPoolExecutor(1, thread_name_prefix="store-keeper", initializer=_give_way)
         self._pending: list[_Unit] = []
         self._busy = False  # a batch is about to run, or runs
+        self._handed_over = False  # the thread has the writer's connection
         self._since_checkpoint = 0
 
     @property
@@ -166,7 +167,10 @@ class SQLiteStore:
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         try:
-            return self._reader.transact("BEGIN", work) if snapshot else work(self._reader)
+            if snapshot:
+                return self._reader.transact("BEGIN", work)
+            # Between its writes, the writer still holds the pages that it has read; the reader, after each, none.
+            return work(self._reader if self._handed_over else self._writer)
         except sqlite3.DatabaseError as exc:
             told = _told(exc)
             if told is exc:
@@ -204,12 +208,14 @@ class SQLiteStore:
             else:
                 self._settle(loop, batch, outcomes)
                 return
+        self._handed_over = True
         done = loop.run_in_executor(self._thread, lambda: self._writer.transact_all(works, patiently=True))
         done.add_done_callback(lambda future: self._settle(loop, batch, future.exception() or future.result()))
 
     def _settle(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Unit], outcomes: list[Outcome] | BaseException
     ) -> None:
+        self._handed_over = False
         settle([unit.future for unit in batch], _told(outcomes) if isinstance(outcomes, BaseException) else outcomes)
         self._since_checkpoint += len(batch)
         if self._since_checkpoint >= CHECKPOINT_EVERY:

@@ -182,7 +182,7 @@ async def test_the_check_itself_reads_the_row_above(desk: Desk, how: str) -> Non
 async def test_a_token_without_a_parent_costs_one_look_up(desk: Desk) -> None:
     parent = await desk.issue(scopes=ALL)
     child = await child_of(desk, parent)
-    with statements(desk, "reader") as asked:
+    with statements(desk, "reader", "writer") as asked:
         assert await seen(desk, parent) == 200
         alone = [sql for sql in asked if "FROM tokens" in sql]
         asked.clear()
