@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "gateway.limits",
         "gateway.clients",
+        "gateway.classroom",
         "gateway.jobs",
         "gateway.inputs",
         "gateway.metrics",
