@@ -119,6 +119,23 @@ def sheet(
     click.echo(f"{out}: {len(names)} names" + (f", {len(secrets)} tokens; keep it safe" if tokens else ""))
 
 
+@class_.command("print")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder; what is there is written over.")
+def print_material(out: Path) -> None:
+    """Write the class material as HTML to print: OUT/students and OUT/instructor."""
+    from drills.errors import ScenarioError
+    from drills.handouts import write_handouts
+
+    try:
+        written = write_handouts(out)
+    except ScenarioError as exc:
+        raise OperatorError(str(exc)) from exc
+    except OSError as exc:
+        raise OperatorError(f"{out} cannot be written: {exc.strerror or exc}; name another folder") from exc
+    for path in written:
+        click.echo(path)
+
+
 class _Unwritten:
     """A file that takes its name once all of it is written; only its owner may read it."""
 

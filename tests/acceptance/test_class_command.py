@@ -127,6 +127,18 @@ def test_bad_names_are_told_in_one_line(room: Room, content: bytes, said: str) -
     assert room.run("roster").stdout == "No class is open.\n"
 
 
+def test_the_material_is_printed_without_a_gateway(tmp_path: Path) -> None:
+    done = leakdrill("class", "print", "--out", str(tmp_path / "sheets"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    assert {path.parent.name for path in paths} == {"students", "instructor"}
+    assert all("EXERCISE" in path.read_text(encoding="utf-8") for path in paths)
+    (tmp_path / "file").write_text("")
+    refused = leakdrill("class", "print", "--out", str(tmp_path / "file"), cwd=tmp_path)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "cannot be written" in refused.stderr
+
+
 def test_the_page_beside_the_gateway_names_its_visitors(room: Room) -> None:
     code = json.loads(room.run("open", "--students", "1", "--json").stdout)["code"]
 
