@@ -36,7 +36,7 @@ SIZES = {
     ("1080p", "portrait"): "1080x1920",
     ("1080p", "square"): "1080x1080",
 }
-PROMPTS_FILE = Path(__file__).resolve().parents[1] / "seeds" / "prompts.yaml"
+PROMPTS_FILE = Path(__file__).resolve().parent / "prompts.yaml"
 
 
 def example_prompts(file: Path = PROMPTS_FILE) -> list[str]:
