@@ -25,8 +25,8 @@ def class_() -> None:
 
 
 @class_.command("open")
-@click.option("--students", type=click.IntRange(1, 200), help="Seats, called Student 01 and so on [30].")
-@click.option("--names", type=click.Path(path_type=Path), help="A file with one name a line, a seat for each.")
+@click.option("--students", type=click.IntRange(1, 200), help="Seats [as many as names, else 30].")
+@click.option("--names", type=click.Path(path_type=Path), help="A file with one name a line, for the first seats.")
 @reach
 def open_class(
     students: int | None,
@@ -37,9 +37,9 @@ def open_class(
     as_json: bool,
 ) -> None:
     """Open a class; its code is what students type on the page."""
-    if students is not None and names is not None:
-        raise click.UsageError("give --students or --names, not both")
-    body: dict[str, Any] = {"names": _read_names(names)} if names else {"students": students or 30}
+    body: dict[str, Any] = {} if students is None else {"students": students}
+    if names is not None:
+        body["names"] = _read_names(names)
     with open_target(target, data, admin_token) as control:
         opened = control.post("/control/class", body)
     if as_json:

@@ -27,18 +27,19 @@ Number = Annotated[int, Path(ge=1, le=MOST_STUDENTS)]
 
 
 class OpenClass(Body):
-    """`students` seats, called Student 01 and so on; or one for each of `names`, which may be in any script."""
+    """`students` seats; without it, one for each of `names`, or 30. The first seats have those names, in any script;
+    the others are called by their number, Student 07."""
 
     students: int | None = Field(None, ge=1, le=MOST_STUDENTS)
     names: list[PersonName] | None = Field(None, min_length=1, max_length=MOST_STUDENTS)
 
     def seats(self) -> list[str]:
-        """The names of the seats, in order; raises InvalidRequest where the fields disagree."""
-        if self.names is not None and self.students not in (None, len(self.names)):
-            raise InvalidRequest(
-                f"students is {self.students}, and names has {len(self.names)}; give one of them.", param="students"
-            )
-        return self.names or [standard_name(number) for number in range(1, (self.students or DEFAULT_STUDENTS) + 1)]
+        """The names of the seats, in order; raises InvalidRequest where there are more names than seats."""
+        names = self.names or []
+        students = self.students or len(names) or DEFAULT_STUDENTS
+        if len(names) > students:
+            raise InvalidRequest(f"names has {len(names)}, and students is {students}: too few.", param="students")
+        return names + [standard_name(number) for number in range(len(names) + 1, students + 1)]
 
 
 class SeatInfo(BaseModel):

@@ -154,7 +154,8 @@ def test_the_page_beside_the_gateway_names_its_visitors(room: Room) -> None:
 
 def test_what_cannot_be_is_told_in_one_line(room: Room) -> None:
     assert "cannot be read" in room.run("open", "--names", "missing.txt", code=2).stderr
-    assert "not both" in room.run("open", "--names", "x", "--students", "3", code=2).stderr
+    (room.folder / "two.txt").write_text("Ada\nGrace\n")
+    assert "too few" in room.run("open", "--names", "two.txt", "--students", "1", code=2).stderr
     assert "no class is open" in room.run("sheet", code=2).stderr
     assert "No class is open" in room.run("reset", "1", code=2).stderr
     room.run("open", "--students", "1")

@@ -100,6 +100,11 @@ async def test_names_may_be_given_in_any_script_and_stay_out_of_the_event_list(d
     assert issued.json()["principal"] == "Student 01"
 
 
+async def test_seats_beyond_the_names_are_called_by_their_number(desk: Desk) -> None:
+    found = await opened(desk, students=3, names=["Ada"])
+    assert [seat["name"] for seat in found["seats"]] == ["Ada", "Student 02", "Student 03"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -110,7 +115,8 @@ async def test_names_may_be_given_in_any_script_and_stay_out_of_the_event_list(d
         ({"names": ["  "]}, 400, "names"),
         ({"names": ["x" * 61]}, 422, "names.0"),
         ({"names": ["Ada", "ada "]}, 400, "names"),
-        ({"names": ["Ada"], "students": 2}, 400, "students"),
+        ({"names": ["Ada", "Grace"], "students": 1}, 400, "students"),
+        ({"names": ["Student 02"], "students": 2}, 400, "names"),
     ],
 )
 async def test_a_class_that_cannot_be_is_refused_and_nothing_is_made(
