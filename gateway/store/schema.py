@@ -4,7 +4,9 @@
 engine's message about a job, where an engine delivers. Times are Unix seconds.
 """
 
-VERSION = 5
+from gateway.store.schema_classes import CLASSES
+
+VERSION = 6
 
 SQLITE = """
 CREATE TABLE credit_accounts (
@@ -243,25 +245,15 @@ CREATE TABLE exercise (
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
 
--- A school class: its code follows from the id and the deployment's key, so no code is kept.
-CREATE TABLE classes (
-    id        TEXT PRIMARY KEY,
-    state     TEXT NOT NULL CHECK (state IN ('open', 'ended')),
-    opened_at REAL NOT NULL,
-    ended_at  REAL
+-- Whose drill has the gateway, until when it says so again; one row at the most.
+CREATE TABLE drill_lease (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    drill    TEXT NOT NULL,
+    scenario TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    since    REAL NOT NULL,
+    until    REAL NOT NULL
 );
-CREATE UNIQUE INDEX classes_open ON classes (state) WHERE state = 'open';
-
-CREATE TABLE class_seats (
-    class     TEXT NOT NULL REFERENCES classes (id),
-    number    INTEGER NOT NULL,
-    name      TEXT NOT NULL,
-    accessor  TEXT NOT NULL REFERENCES tokens (accessor),
-    taken_at  REAL,
-    taken_by  TEXT CHECK (taken_by IN ('join', 'paper')),
-    resets    INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (class, number)
-) WITHOUT ROWID;
 
 CREATE TABLE characters (
     id         TEXT PRIMARY KEY,
@@ -395,4 +387,4 @@ CREATE TABLE client_findings (
     example  TEXT,
     PRIMARY KEY (accessor, finding)
 );
-"""
+""" + CLASSES
