@@ -8,7 +8,7 @@ from gateway.store.schema_classes import CLASSES
 
 VERSION = 6
 
-SQLITE = """
+_REST = """
 CREATE TABLE credit_accounts (
     id         TEXT PRIMARY KEY,
     granted    INTEGER NOT NULL CHECK (granted >= 0),
@@ -387,4 +387,5 @@ CREATE TABLE client_findings (
     example  TEXT,
     PRIMARY KEY (accessor, finding)
 );
-""" + CLASSES
+"""
+SQLITE = _REST + CLASSES
