@@ -10,11 +10,17 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 if not __package__:
-    # Run as a file, as a Space does: look for the packages beside this folder rather than inside it.
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    # Run as a file, as a Space does, from a folder of any name: the folder is the package, and its modules are found
+    # through it alone, so that none of them stands in for another of the same name.
+    _here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _here]
+    _package = ModuleType("frontend")
+    _package.__path__ = [str(_here)]
+    sys.modules["frontend"] = _package
 
 import gradio as gr
 import uvicorn

@@ -14,7 +14,7 @@ AWAY = "gateway_away"
 STRANGE = "strange_answer"
 
 
-T = TypeVar("T", "Status", "Video")
+T = TypeVar("T", "Seat", "Status", "Video")
 
 
 class GatewayError(Exception):
@@ -97,6 +97,19 @@ class Video:
 
 
 @dataclass(frozen=True)
+class Seat:
+    """A student's seat in a class, and its token, which the gateway shows this once."""
+
+    name: str
+    token: str
+
+    @classmethod
+    def from_response(cls, response: httpx.Response) -> Seat:
+        body = _json(response)
+        return cls(name=str(body["name"]), token=str(body["token"]))
+
+
+@dataclass(frozen=True)
 class Status:
     phase: str
     waiting: int
@@ -166,6 +179,15 @@ class Gateway:
         """The styles of all models, in the order the gateway names them."""
         models = _json(await self._ask("GET", "/v1/models", token)).get("data", [])
         return tuple(dict.fromkeys(str(style) for model in models for style in model.get("styles", ())))
+
+    async def join(self, code: str, name: str | None, visitor: str) -> Seat:
+        """Takes a seat of the class with this code: the one of that name, or the next. `visitor` is the address that
+        asks, so that one who guesses codes is told from the others behind this page."""
+        body = {"code": code} if name is None else {"code": code, "name": name}
+        answer = await self._send("POST", "/join", headers={"X-Forwarded-For": visitor}, json=body)
+        if not answer.is_success:
+            raise _error(answer)
+        return _read(Seat, answer)
 
     async def media_status(self, path_and_query: str) -> tuple[int, str | None]:
         """What a GET of a media link would answer now: the status, and the code of the refusal."""

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import gradio as gr
 import yaml
 
-from frontend import panels, wording
+from frontend import joining, panels, wording
 from frontend.client import Gateway, GatewayError, Order
 from frontend.links import Links
 from frontend.live import Live
@@ -36,7 +36,7 @@ SIZES = {
     ("1080p", "portrait"): "1080x1920",
     ("1080p", "square"): "1080x1080",
 }
-PROMPTS_FILE = Path(__file__).resolve().parents[1] / "seeds" / "prompts.yaml"
+PROMPTS_FILE = Path(__file__).resolve().parent / "prompts.yaml"
 
 
 def example_prompts(file: Path = PROMPTS_FILE) -> list[str]:
@@ -90,9 +90,9 @@ class GeneratePage:
 
     async def generate(self, request: gr.Request, *fields: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Yields stage, status, the API call, the seed used and the Cancel button."""
-        *form, own_token = fields
+        *form, own_token, student = fields
         order = Form(*form).order(self.rng)
-        credential = self._credential(str(own_token or "").strip())
+        credential = self._credential(str(own_token or "").strip(), str(student or ""))
         why = _not_started(order, credential)
         call = panels.api_call(order, self.shown_url)
         if why or credential is None:
@@ -120,9 +120,9 @@ class GeneratePage:
                     _cancel(False) if over else gr.skip(),
                 )
 
-    def _credential(self, own_token: str) -> Credential | None:
+    def _credential(self, own_token: str, student: str) -> Credential | None:
         if own_token:
-            return Credential(own_token, own=True)
+            return Credential(own_token, own=True, student=joining.student_of(own_token, student))
         token = self.tokens.pick()
         return Credential(token, own=False, worked=self.tokens.worked(token)) if token else None
 
@@ -156,7 +156,10 @@ class GeneratePage:
 
     async def offer_styles(self) -> Any:
         """The gateway's styles; the last known ones, or only the default, while it cannot be asked."""
-        token = self.tokens.pick()
+        return await self.styles_for(self.tokens.pick())
+
+    async def styles_for(self, token: str | None) -> Any:
+        """The same, asked for with this token."""
         if token:
             with suppress(GatewayError):
                 self._styles = await self.gateway.styles(token)
@@ -219,6 +222,7 @@ def build(page: GeneratePage, prompts: list[str]) -> gr.Blocks:
         gr.HTML(panels.banner(), elem_id="ld-banner-block")
         with gr.Row(elem_classes="ld-columns"):
             with gr.Column(min_width=300, scale=5):
+                join_fields = joining.fields()
                 controls = _controls(prompts)
             with gr.Column(min_width=300, scale=7):
                 stage = gr.HTML(panels.idle_stage(), elem_id="ld-stage-block")
@@ -226,7 +230,8 @@ def build(page: GeneratePage, prompts: list[str]) -> gr.Blocks:
                 gr.HTML(panels.history(), elem_id="ld-history-block")
                 with gr.Accordion("As an API call", open=False) as call_panel:
                     call = gr.HTML(elem_id="ld-call-block")
-        _wire(demo, page, controls, stage, status, call, call_panel)
+        _wire(demo, page, controls, join_fields.student, stage, status, call, call_panel)
+        joining.wire(page.gateway, join_fields, controls.own_token, controls.style, page.styles_for)
     demo.queue(default_concurrency_limit=None, api_open=False)
     return demo
 
@@ -282,6 +287,7 @@ def _wire(
     demo: gr.Blocks,
     page: GeneratePage,
     controls: Controls,
+    student: gr.Textbox,
     stage: gr.HTML,
     status: gr.HTML,
     call: gr.HTML,
@@ -292,7 +298,7 @@ def _wire(
     gr.on(
         [controls.generate.click, controls.prompt.submit],
         page.generate,
-        inputs=[*controls.form, controls.own_token],
+        inputs=[*controls.form, controls.own_token, student],
         outputs=[stage, status, call, controls.seed, controls.cancel],
         concurrency_limit=None,
         **quiet,

@@ -109,6 +109,21 @@ def _status(state: str, words: str, progress: int | None, *, over: bool = False)
     )
 
 
+def not_joined_yet() -> str:
+    return '<div class="ld-joined" data-state="idle"></div>'
+
+
+def joined(name: str) -> str:
+    return (
+        f'<div class="ld-joined" data-state="joined"><p><strong>{escape(wording.joined(name))}</strong></p>'
+        f"<p>{escape(wording.JOINED_NOTE)}</p></div>"
+    )
+
+
+def not_joined(why: wording.Refusal) -> str:
+    return f'<div class="ld-joined" data-state="{escape(why.kind)}"><p>{escape(why.words)}</p></div>'
+
+
 def history() -> str:
     """Filled by the script and kept in the open page only: a reload forgets it."""
     return (

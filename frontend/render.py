@@ -17,11 +17,13 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Credential:
-    """What opens the gateway. `worked`: it was accepted before, so a refusal now means that it was withdrawn."""
+    """What opens the gateway. `worked`: it was accepted before, so a refusal now means that it was withdrawn.
+    `student` is the name of the seat that a token of one's own came with."""
 
     token: str
     own: bool
     worked: bool = False
+    student: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ async def render_clip(
         phase = status.phase if status else None
         over = over or not accepted or not error.passing
         if accepted:
-            yield Stopped(lost(error, phase, own_token=credential.own))
+            yield Stopped(lost(error, phase, own_token=credential.own, student=credential.student))
         else:
-            yield Stopped(refused(error, phase, own_token=credential.own, worked=credential.worked))
+            yield Stopped(
+                refused(error, phase, own_token=credential.own, worked=credential.worked, student=credential.student)
+            )
     finally:
         stopped.cancel()
         if not over:

@@ -118,7 +118,7 @@ class Refusal:
 
 NO_TOKEN = Refusal(
     "no_access",
-    f"Not started. {NO_ACCESS} Wait until it has some, or put a token of your own under Advanced.",
+    f"Not started. {NO_ACCESS} Wait until it has some, join a class, or put a token of your own under Advanced.",
 )
 EMPTY_PROMPT = Refusal("empty_prompt", "Not started. Write a prompt first, or take one of the examples.")
 CANCELLED = Refusal("cancelled", "Cancelled. The gateway was told to drop the clip.")
@@ -145,6 +145,8 @@ _WITHDRAWN = Refusal(
     "Refused: access has been cut off. The token this page used was accepted before and is not any more: it was "
     "revoked, suspended or has expired.",
 )
+# A student whose seat was freed holds a token that was revoked, whatever the phase says.
+JOIN_AGAIN = "If your instructor has freed your seat, join again with the class code."
 _STOPPED = Refusal("access_revoked", "Stopped: access was revoked while your clip was rendering.")
 _UNKNOWN = Refusal(
     "unknown_token",
@@ -161,9 +163,14 @@ _SCOPE = Refusal(
 )
 
 
-def refused(error: GatewayError, phase: str | None, *, own_token: bool, worked: bool = False) -> Refusal:
+def refused(
+    error: GatewayError, phase: str | None, *, own_token: bool, worked: bool = False, student: str | None = None
+) -> Refusal:
     """Why an order was not taken. A revoked and an unknown token get one answer; the phase tells them apart, or that
-    the token `worked` before."""
+    the token `worked` before. `student` is whose seat the token came with."""
+    if error.status == 401 and student:
+        why = "access has been cut off" if phase == "revoked" else "the gateway no longer accepts its token"
+        return Refusal("seat_refused", f"Refused for {student}: {why}. {JOIN_AGAIN}")
     if error.status == 401 and phase == "revoked":
         return _OWN_REVOKED if own_token else _REVOKED
     if error.status == 401 and worked:
@@ -185,8 +192,10 @@ def refused(error: GatewayError, phase: str | None, *, own_token: bool, worked: 
     return Refusal("trouble", f"Not queued: the gateway is in trouble. It says: {error.message}")
 
 
-def lost(error: GatewayError, phase: str | None, *, own_token: bool) -> Refusal:
+def lost(error: GatewayError, phase: str | None, *, own_token: bool, student: str | None = None) -> Refusal:
     """Why the gateway stopped talking about an order it had taken."""
+    if error.status == 401 and student:
+        return Refusal("access_revoked", f"Stopped: the token of {student} was revoked meanwhile. {JOIN_AGAIN}")
     if error.status == 401 and phase == "revoked":
         return _STOPPED
     if error.status == 401:
@@ -219,3 +228,34 @@ LINK_WORDS = {
     "gone": "The gateway no longer has this clip.",
     "away": "The gateway does not answer, so this clip cannot be fetched now.",
 }
+
+
+def joined(name: str) -> str:
+    return f"You are {name}"
+
+
+JOINED_NOTE = (
+    "Your token is in this tab and nowhere else. Keep the tab open: a reload forgets the token, and then your "
+    "instructor has to free your seat."
+)
+NO_CODE = Refusal("no_code", "Not joined. Type the class code first; it is on the board, or on the sheet.")
+_JOIN_REFUSALS = {
+    "invalid_join_code": "No class has this code. Check it letter by letter with the board.",
+    "class_ended": "This code is old: its class has ended. Ask your instructor for the present code.",
+    "seat_taken": "Somebody has joined under this name. If it was you, in another tab or before a reload, ask your "
+    "instructor to free your seat.",
+    "seat_not_found": "This name is not on the list of the class. Leave the name empty for the next free one.",
+    "class_full": "Every seat of this class is taken. Ask your instructor.",
+    "seat_revoked": "Access of this seat has been cut off before anybody took it. Ask your instructor.",
+}
+
+
+def not_joined(error: GatewayError) -> Refusal:
+    """Why a visitor has no seat."""
+    words = _JOIN_REFUSALS.get(error.code)
+    if words is None and error.status == 429:
+        when = f"in {about(int(error.retry_after * 1000))}" if error.retry_after else "in a moment"
+        words = f"Too many wrong codes were tried. Try again {when}."
+    if words is None and error.code == AWAY:
+        words = "The gateway does not answer. Try again when the banner says that it is back."
+    return Refusal(error.code, f"Not joined. {words or f'The gateway says: {error.message}'}")

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from gateway import __version__
 from gateway.clients import ClientBook
 from gateway.clock import Clock
+from gateway.control import classes as control_classes
 from gateway.control import clients as control_clients
 from gateway.control import credits as control_credits
 from gateway.control import drill as control_drill
@@ -114,6 +115,8 @@ ROUTERS = (
     control_state.public,
     control_state.router,
     control_tokens.router,
+    control_classes.public,
+    control_classes.router,
     control_credits.router,
     control_revocations.router,
     control_restorations.router,

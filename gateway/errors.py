@@ -11,6 +11,7 @@
         ├── SignatureRefused      401
         ├── InsufficientScope     403
         ├── LinkRefused           403
+        ├── JoinRefused           403
         ├── NotFound              404
         ├── MethodNotAllowed      405
         ├── Conflict              409
@@ -161,6 +162,14 @@ class LinkRefused(APIError):
     status = 403
     type = "invalid_request_error"
     code = "invalid_link"
+
+
+class JoinRefused(APIError):
+    """A class code that no class has, or that of a class that has ended."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "invalid_join_code"
 
 
 class NotFound(APIError):

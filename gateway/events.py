@@ -83,6 +83,12 @@ class EventKind(StrEnum):
     QUEUE_MENDED = "queue.mended"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPED = "worker.stopped"
+    CLASS_OPENED = "class.opened"
+    CLASS_JOINED = "class.joined"
+    CLASS_JOIN_REFUSED = "class.join_refused"
+    CLASS_HANDED_OUT = "class.handed_out"
+    CLASS_SEAT_RESET = "class.seat_reset"
+    CLASS_ENDED = "class.ended"
     RESET = "reset"
 
 

@@ -29,6 +29,7 @@ NOT_ADMINS = "^(?!/(control|oauth)/)|^/control/events/stream$"
 
 # What these ask for, no schema can say: their 400 tells that a body of the right shape means nothing here.
 JUDGED_BY_MEANING = [
+    "POST /control/class",  # that no name stands twice
     "POST /control/faults",  # which options a failure takes
     "POST /control/restorations",  # that everybody is asked for twice
     "POST /control/revocations",  # that everybody is asked for twice

@@ -21,7 +21,7 @@ THIRD_PARTIES = {
     "fake_model": {"numpy", "PIL", "imageio_ffmpeg", "yaml", "c2pa", "cryptography"},
     "frontend": {"gradio", "httpx", "yaml", "fastapi", "starlette", "uvicorn"},
     # cryptography signs notices of leaked tokens, and is imported late.
-    "drills": {"httpx", "pydantic", "pydantic_core", "yaml", "jinja2", "cryptography"},
+    "drills": {"httpx", "pydantic", "pydantic_core", "yaml", "jinja2", "cryptography", "markdown_it", "markupsafe"},
     # locust and gevent come with the extra `load`.
     "loadtest": {"locust", "gevent", "httpx", "pydantic", "yaml", "jinja2"},
 }
@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "gateway.limits",
         "gateway.clients",
+        "gateway.classroom",
         "gateway.jobs",
         "gateway.inputs",
         "gateway.metrics",

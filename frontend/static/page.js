@@ -174,11 +174,18 @@
   // Gradio replaces the inside of a block when the server sends a new one; what is new is read here.
   let lastStatus = null;
   let lastState = null;
+  let lastJoined = "";
   function changed() {
     const figure = find(".ld-clip");
     if (figure && !figure.dataset.seen) {
       figure.dataset.seen = "yes";
       arrived(figure);
+    }
+    const joined = find(".ld-joined");
+    const said = joined ? joined.textContent.trim() : "";
+    if (said !== lastJoined) {
+      lastJoined = said;
+      if (said) announce(said);
     }
     const status = find(".ld-status");
     if (!status) return;

@@ -12,6 +12,7 @@ from gateway.store import (
     Connection,
     Store,
     characters,
+    classes,
     credits,
     deliveries,
     disclosures,
@@ -93,12 +94,13 @@ async def set_broadcast(store: Store, text: str | None, *, now: float, actor: st
 
 
 async def reset(store: Store, *, now: float, actor: str) -> None:
-    """Back to a clean room: no token, no job, no revocation, no clock. The event list stays and goes on."""
+    """Back to a clean room: no token, no job, no revocation, no class, no clock. The event list stays and goes on."""
 
     def work(tx: Connection) -> None:
         idempotency.delete_all(tx)
         findings.delete_all(tx)
         characters.delete_all(tx)
+        ended = classes.end(tx, at=now)
         deliveries.delete_all(tx)
         disclosures.delete_all(tx)
         webhooks.delete_all(tx)
@@ -108,6 +110,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         uses.delete_all(tx)
         restorations.delete_all(tx)
         gone = {"jobs": jobs.delete_all(tx), "tokens": tokens.delete_all(tx), "revocations": revocations.delete_all(tx)}
+        gone["classes"] = ended
         credits.delete_all(tx)
         exercise.set_phase(tx, Phase.NORMAL, now)
         exercise.set_broadcast(tx, None)

@@ -11,19 +11,21 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gateway.errors import ANSWER_HEADERS, RateLimitExceeded
+from gateway.limits.guesses import GuessLimits
 from gateway.limits.tiers import Tiers
+from gateway.limits.waits import SLACK_SECONDS, duration, whole_milliseconds
 from gateway.tokens import Token
 
 MAX_TOKENS = 100_000
-# Rounding of a wall clock's float: who waits exactly as told must not be refused for it.
-SLACK_SECONDS = 1e-5
 
 
 class RequestLimits:
-    """Admits requests, or refuses them with an honest `Retry-After`. `tiers` is what every other limit reads."""
+    """Admits requests, or refuses them with an honest `Retry-After`. `tiers` is what every other limit reads;
+    `guesses` at class codes are admitted by themselves."""
 
     def __init__(self, tiers: Tiers) -> None:
         self.tiers = tiers
+        self.guesses = GuessLimits()
         self._per_minute = {name: limit for name in tiers if (limit := tiers.of(name).requests_per_minute)}
         self._standard = self._per_minute.get("standard")
         self._known = frozenset(tiers)
@@ -55,6 +57,7 @@ class RequestLimits:
     def clear(self) -> None:
         """Every bucket is full again."""
         self._used.clear()
+        self.guesses.clear()
 
     def _forget(self, now: float) -> None:
         """Drops the buckets that are full, and the oldest one where none is."""
@@ -81,18 +84,3 @@ def refusal(tier: str, limit: int, wait: float) -> RateLimitExceeded:
         f"Please try again in {duration(wait)}.",
         headers={"Retry-After": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)},
     )
-
-
-def whole_milliseconds(seconds: float) -> int:
-    """Rounded up, but not for a hundredth of a millisecond, which is a float's own doing."""
-    return math.ceil(round(max(0.0, seconds) * 1000, 2))
-
-
-def duration(seconds: float) -> str:
-    """As OpenAI writes it: `120ms`, `1s`, `1m2.5s`; rounded up to the millisecond."""
-    milliseconds = whole_milliseconds(seconds)
-    if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    tail = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
-    return f"{minutes}m{tail}" if minutes else tail

@@ -87,10 +87,12 @@ async def apply(
     in_flight: InFlight | None = None,
     confirmed: bool = False,
     disclosure: str | None = None,
+    moves_phase: bool = True,
 ) -> Revocation:
     """Revokes, stops what hangs on the tokens and records it, as one transaction. Doing it again changes nothing and
     says `already`, but for what an earlier one spared: a stricter `in_flight` ends that. `disclosure` is the cause that
-    its security events share with a notice of the leak; without one, the revocation is its own.
+    its security events share with a notice of the leak; without one, the revocation is its own. Without `moves_phase`
+    it is housekeeping, and the exercise stays where it stands.
 
     Raises ConfirmationRequired for everyone without a second word, NotFound where nothing matches.
     """
@@ -104,6 +106,7 @@ async def apply(
         actor=actor,
         requested_at=clock.now(),
         disclosure=disclosure,
+        moves_phase=moves_phase,
     )
     if store.sight is not None:
         await store.sight.before_revocation(store, order.which)
@@ -122,6 +125,7 @@ class _Order:
     actor: str
     requested_at: float
     disclosure: str | None
+    moves_phase: bool
 
 
 def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
@@ -172,6 +176,8 @@ def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
     )
     revocations.insert(tx, revocation)
     _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
+    if order.moves_phase:
+        _move_phase(tx, revocation)
     return revocation
 
 
@@ -282,7 +288,10 @@ def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
             "in_flight": asdict(revocation.in_flight),
         },
     )
-    phase = exercise.get(tx).phase
+
+
+def _move_phase(tx: Connection, revocation: Revocation) -> None:
+    at, phase = revocation.recorded_at, exercise.get(tx).phase
     everyone = revocation.selector == {"all": True}
     if revocation.tokens and (phase is Phase.EXPOSED or (everyone and phase is Phase.NORMAL)):
         exercise.set_phase(tx, Phase.REVOKED, at)

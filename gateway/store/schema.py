@@ -4,9 +4,11 @@
 engine's message about a job, where an engine delivers. Times are Unix seconds.
 """
 
-VERSION = 5
+from gateway.store.schema_classes import CLASSES
 
-SQLITE = """
+VERSION = 6
+
+_REST = """
 CREATE TABLE credit_accounts (
     id         TEXT PRIMARY KEY,
     granted    INTEGER NOT NULL CHECK (granted >= 0),
@@ -386,3 +388,4 @@ CREATE TABLE client_findings (
     PRIMARY KEY (accessor, finding)
 );
 """
+SQLITE = _REST + CLASSES

@@ -260,6 +260,14 @@ def may_transfer(tx: Connection, accessor: str, now: float) -> bool:
     return tx.fetch_one(left, {"accessor": accessor}) is not None
 
 
+def set_secret(tx: Connection, accessor: str, secret_hash: bytes, fingerprint: str) -> None:
+    """Gives the token that `accessor` names another secret; the former one is unknown from now on."""
+    tx.execute(
+        "UPDATE tokens SET secret_hash = :hash, fingerprint = :fingerprint WHERE accessor = :accessor",
+        {"accessor": accessor, "hash": secret_hash, "fingerprint": fingerprint},
+    )
+
+
 def touch(tx: Connection, used: Iterable[tuple[str, float]]) -> None:
     """Writes when tokens were last used: (accessor, Unix seconds)."""
     for accessor, at in used:

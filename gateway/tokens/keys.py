@@ -24,6 +24,7 @@ class Keyring:
     tokens: bytes
     links: bytes
     marks: bytes
+    classes: bytes
     admin: str
 
     def is_admin(self, bearer: str) -> bool:
@@ -36,7 +37,11 @@ def load_keyring(settings: Settings) -> Keyring:
     root = settings.secret_key or kept(settings.data / KEY_FILE, lambda: secrets.token_hex(32))
     admin = settings.admin_token or kept(settings.data / ADMIN_FILE, lambda: f"lda_{secrets.token_urlsafe(32)}")
     return Keyring(
-        tokens=_derive(root, b"tokens"), links=_derive(root, b"links"), marks=_derive(root, b"marks"), admin=admin
+        tokens=_derive(root, b"tokens"),
+        links=_derive(root, b"links"),
+        marks=_derive(root, b"marks"),
+        classes=_derive(root, b"classes"),
+        admin=admin,
     )
 
 

@@ -12,6 +12,7 @@ from gateway.errors import (
     InsufficientScope,
     InvalidCredentials,
     InvalidRequest,
+    JoinRefused,
     LinkRefused,
     NotFound,
     PayloadTooLarge,
@@ -99,6 +100,8 @@ def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | No
         errors.append(NotFound)
     if path.startswith("/media/"):
         errors.append(LinkRefused)
+    if path == "/join":
+        errors += [JoinRefused, RateLimitExceeded]
     if method != "get":
         errors += CHANGING
     if "requestBody" in operation:

@@ -311,6 +311,130 @@ def test_nobody_at_the_page_overlooks_a_seeded_defect(watched: Watched, room: Ro
     expect(line).to_be_hidden(timeout=PATIENCE_MS)
 
 
+def open_class(room: Room, **body: Any) -> dict[str, Any]:
+    """A fresh class: one that an earlier test left open has ended."""
+    httpx.delete(f"{room.gateway}/control/class", headers=room.admin)
+    answer = httpx.post(f"{room.gateway}/control/class", json=body, headers=room.admin).raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def join(page: Page, code: str, name: str = "") -> None:
+    if not page.locator("#ld-code :is(input, textarea)").is_visible():
+        page.get_by_text("Join a class").click()
+    page.locator("#ld-code :is(input, textarea)").fill(code)
+    page.locator("#ld-name :is(input, textarea)").fill(name)
+    page.locator("#ld-join-button").click()
+
+
+def joined(page: Page, state: str) -> str:
+    said = page.locator(f'.ld-joined[data-state="{state}"]')
+    expect(said).to_be_visible(timeout=PATIENCE_MS)
+    return said.inner_text()
+
+
+def own_token(page: Page) -> str:
+    """What lies in the field, which is in the page only once its panel was opened."""
+    if not page.locator("#ld-own-token input").is_visible():
+        page.get_by_text("Advanced").click()
+    return page.locator("#ld-own-token input").input_value()
+
+
+def test_a_student_joins_and_the_token_is_in_that_tab_alone(
+    watched: Watched, context: BrowserContext, room: Room
+) -> None:
+    page, other = watched.page, context.new_page()
+    open_page(other, room)
+    page.bring_to_front()  # a tab behind another plays nothing
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    code = open_class(room, students=3)["code"]
+    join(page, code.lower().replace("-", " "))
+    assert "You are Student 01" in joined(page, "joined")
+    expect(page.locator("#ld-announcer")).to_contain_text("You are Student 01")
+    expect(page.locator("#ld-student")).to_be_hidden()
+    order(page, "a clip of a student's own")
+    wait_for_status(page, "completed")
+    assert_plays(page, 854)
+
+    token = own_token(page)
+    mine = httpx.get(f"{room.gateway}/v1/videos", headers={"Authorization": f"Bearer {token}"}).json()["data"]
+    assert [video["prompt"] for video in mine] == ["a clip of a student's own"]
+    stored = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, history.state, location.href])"
+    logs = "".join(path.read_text(errors="replace") for path in room.data.rglob("*.log"))
+    served = [httpx.get(f"{room.page}/{path}").text for path in ("", "config", "state", "gradio_api/info")]
+    databases = page.evaluate("indexedDB.databases().then((found) => found.length)")
+    assert (databases, httpx.get(f"{room.page}/gradio_api/runs").status_code) == (0, 404)
+    for place in (
+        page.evaluate(stored),
+        other.evaluate(stored),
+        page.content(),
+        other.content(),
+        *served,
+        *asked,
+        logs,
+    ):
+        assert token not in place
+    assert own_token(other) == ""
+    roster = httpx.get(f"{room.gateway}/control/class", headers=room.admin).json()
+    assert [seat["taken_by"] for seat in roster["seats"]] == ["join", None, None]
+    assert (watched.outside, watched.complaints) == ([], [])
+
+    page.reload()
+    expect(page.locator("#ld-generate")).to_be_visible(timeout=PATIENCE_MS)
+    assert own_token(page) == ""
+    expect(page.locator(".ld-joined")).to_be_hidden()
+
+
+def test_what_keeps_a_student_out_is_said_in_plain_words(watched: Watched, room: Room) -> None:
+    page = watched.page
+    old = open_class(room, students=1)["code"]
+    name = "<script>alert(1)</script> Zoë"
+    code = open_class(room, names=[name, "Ada"])["code"]
+    join(page, "")
+    assert "Type the class code first" in joined(page, "no_code")
+    join(page, "CCCC-CCCC")
+    assert "No class has this code" in joined(page, "invalid_join_code")
+    join(page, old)
+    assert "its class has ended" in joined(page, "class_ended")
+    join(page, code, "Grace")
+    assert "not on the list" in joined(page, "seat_not_found")
+    join(page, code, name.upper())
+    assert f"You are {name}" in joined(page, "joined")
+    join(page, code, name)
+    assert "Somebody has joined under this name" in joined(page, "seat_taken")
+    join(page, code)
+    assert "You are Ada" in joined(page, "joined")
+    join(page, code)
+    assert "Every seat of this class is taken" in joined(page, "class_full")
+
+
+def test_a_freed_seat_is_refused_with_a_hint_and_joined_again(watched: Watched, room: Room) -> None:
+    page = watched.page
+    code = open_class(room, students=1)["code"]
+    join(page, code)
+    joined(page, "joined")
+    first = own_token(page)
+    room.control("POST", "class/seats/1/reset", {})
+    order(page, "refused once", seconds=1)
+    said = wait_for_status(page, "seat_refused")
+    assert "Refused for Student 01: the gateway no longer accepts its token" in said
+    assert "join again with the class code" in said
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    join(page, code)
+    expect(page.locator("#ld-own-token input")).not_to_have_value(first)
+    page.locator("#ld-own-token input").focus()
+    page.locator("#ld-own-token input").press("Tab")
+    assert "You are Student 01" in joined(page, "joined")
+    order(page, "and taken again", seconds=1)
+    wait_for_status(page, "completed")
+    page.locator("#ld-own-token input").fill("ldk_notATokenThatTheGatewayKnows")
+    page.locator("#ld-own-token input").press("Tab")
+    expect(page.locator(".ld-joined")).to_be_hidden()
+    order(page, "somebody else's", seconds=1)
+    assert "does not know your token" in wait_for_status(page, "unknown_token")
+
+
 # Last in this file: afterwards the room's access is gone.
 def test_a_clip_plays_until_access_is_revoked(watched: Watched, room: Room) -> None:
     page = watched.page

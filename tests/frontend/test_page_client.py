@@ -67,6 +67,8 @@ class Small:
                 return self.media
             if path == "v1/models":
                 return JSONResponse({"data": [{"styles": ["salt", "moss"]}, {"styles": ["moss", "ink"]}, {}]})
+            if path == "join":
+                self.bodies.append((request.headers["x-forwarded-for"], await request.json()))
             return self.answers.pop(0)
 
         return app
@@ -135,6 +137,22 @@ async def test_what_travels_in_headers_is_read(gateway: Gateway, small: Small) -
     first = await gateway.retrieve("video_1", "ldk_page")
     assert (first.ahead, first.eta_ms, first.step, first.seed, first.poll_after_ms) == (6, 8000, (12, 30), 9, 20)
     assert (await gateway.retrieve("video_1", "ldk_page")).step is None
+
+
+async def test_a_visitor_joins_by_code_under_their_own_address(gateway: Gateway, small: Small) -> None:
+    seat = {"seat": 7, "name": "Student 07", "token": "ldk_x"}
+    small.answers = [JSONResponse(seat), JSONResponse(seat), error(403, "class_ended"), JSONResponse({"seat": 7})]
+    joined = await gateway.join("HKTM-4C7R", None, "10.0.0.7")
+    assert (joined.name, joined.token) == ("Student 07", "ldk_x")
+    await gateway.join("HKTM-4C7R", "Ada", "10.0.0.8")
+    assert small.bodies == [
+        ("10.0.0.7", {"code": "HKTM-4C7R"}),
+        ("10.0.0.8", {"code": "HKTM-4C7R", "name": "Ada"}),
+    ]
+    for code in ("class_ended", STRANGE):
+        with pytest.raises(GatewayError) as refused:
+            await gateway.join("HKTM-4C7R", None, "10.0.0.7")
+        assert refused.value.code == code
 
 
 async def test_styles_of_all_models_once_each(gateway: Gateway) -> None:

@@ -7,7 +7,8 @@ import pytest
 from frontend import wording
 from frontend.client import AWAY, GatewayError, Order, Status, Video
 from frontend.generate import example_prompts
-from frontend.panels import MASKED, api_call, clip, status
+from frontend.joining import student_of
+from frontend.panels import MASKED, api_call, clip, joined, status
 from frontend.render import Finished, Rendering, Waiting
 
 OPEN = Status("exposed", 3, 2, 2, 11_800, None, None, 1, False, "strict", ())
@@ -47,6 +48,41 @@ def test_someones_own_token_is_called_theirs() -> None:
     assert "your token" in wording.refused(UNKNOWN, "exposed", own_token=True).words
     assert "your token" in wording.refused(UNKNOWN, "revoked", own_token=True).words
     assert "your token" in wording.lost(UNKNOWN, "exposed", own_token=True).words
+
+
+def test_a_students_refusal_names_the_seat_and_says_how_to_come_back() -> None:
+    said = {phase: wording.refused(UNKNOWN, phase, own_token=True, student="Ada") for phase in ("exposed", "revoked")}
+    assert {refusal.kind for refusal in said.values()} == {"seat_refused"}
+    assert "no longer accepts" in said["exposed"].words
+    assert "access has been cut off" in said["revoked"].words
+    stopped = wording.lost(UNKNOWN, "exposed", own_token=True, student="Ada")
+    assert stopped.kind == "access_revoked"
+    for refusal in (*said.values(), stopped):
+        assert "Ada" in refusal.words
+        assert "join again with the class code" in refusal.words
+
+
+def test_every_way_not_to_join_has_its_own_words() -> None:
+    codes = ("invalid_join_code", "class_ended", "seat_taken", "seat_not_found", "class_full", "seat_revoked")
+    refusals = [wording.not_joined(answer(409, code, message="from the gateway")) for code in codes]
+    refusals += [
+        wording.not_joined(answer(429, "too_many_guesses", retry_after=2)),
+        wording.not_joined(answer(None, AWAY)),
+        wording.NO_CODE,
+    ]
+    assert len({refusal.words for refusal in refusals}) == 9
+    for refusal in refusals:
+        assert refusal.words.startswith("Not joined. ")
+        assert "from the gateway" not in refusal.words
+    assert "in about 2 s" in refusals[6].words
+    other = wording.not_joined(answer(422, "invalid_value", message="from the gateway"))
+    assert other.words == "Not joined. The gateway says: from the gateway"
+
+
+def test_a_student_is_known_by_the_token_of_the_seat_alone() -> None:
+    assert student_of("ldk_0123456789abcdef", "abcdefStudent 07") == "Student 07"
+    assert student_of("ldk_0123456789abcdee", "abcdefStudent 07") is None
+    assert student_of("ldk_0123456789abcdef", "") is None
 
 
 def test_a_job_stopped_by_revocation_says_so_however_the_page_learns_of_it() -> None:
@@ -129,6 +165,10 @@ def test_status_sentences() -> None:
     assert wording.rendering(None, 0, None) == "Refining: starting"
     assert wording.finished(1234, 3.14) == "Done, seed 1234, took 3.1 s"
     assert wording.about(150_000) == "about 2 min"
+
+
+def test_a_students_name_is_shown_as_text() -> None:
+    assert "You are &lt;b&gt;Ada&lt;/b&gt;" in joined("<b>Ada</b>")
 
 
 def test_what_people_write_is_shown_as_text() -> None:

@@ -5,7 +5,7 @@ import pytest
 from desk import START, Desk, DeskMaker, bearer_of
 from gateway.errors import OperatorError, RateLimitExceeded
 from gateway.limits import RequestLimits, Tier, Tiers, load_tiers
-from gateway.limits.requests import duration
+from gateway.limits.waits import duration
 from gateway.tokens import Token, TokenState
 
 pytestmark = pytest.mark.anyio
