@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -112,7 +113,11 @@ class Status:
 
     @classmethod
     def from_response(cls, response: httpx.Response) -> Status:
-        body = _json(response)
+        return cls.of(_json(response))
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Status:
+        """From an answer of /status, or of /control/state, which says more."""
         queue, clock = body.get("queue") or {}, body.get("replay_clock") or {}
         return cls(
             phase=str(body["phase"]),
@@ -166,6 +171,16 @@ class Gateway:
         """The styles of all models, in the order the gateway names them."""
         models = _json(await self._ask("GET", "/v1/models", token)).get("data", [])
         return tuple(dict.fromkeys(str(style) for model in models for style in model.get("styles", ())))
+
+    async def operate(
+        self, method: str, path: str, admin_token: str, actor: str = "", *, json: object = None, patience: float = 10
+    ) -> dict[str, Any]:
+        """What the control API answers its admin; `actor` is who of those with the admin token asks, for the log."""
+        headers = {"Authorization": f"Bearer {admin_token}", "leakdrill-actor": quote(actor)}
+        answer = await self._send(method, path, headers=headers, json=json, patience=patience)
+        if not answer.is_success:
+            raise _error(answer)
+        return _json(answer)
 
     async def media_status(self, path_and_query: str) -> tuple[int, str | None]:
         """What a GET of a media link would answer now: the status, and the code of the refusal."""

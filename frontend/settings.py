@@ -26,6 +26,7 @@ class Settings:
     tokens_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 7860
+    control_room: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -43,6 +44,8 @@ class Settings:
             tokens_file=_file("LEAKDRILL_PAGE_TOKENS_FILE", tokens_file) if tokens_file else None,
             host=_host("LEAKDRILL_PAGE_HOST", host),
             port=_port("LEAKDRILL_PAGE_PORT", given("LEAKDRILL_PAGE_PORT") or str(cls.port)),
+            # A Space is open to everybody, and so would the login be.
+            control_room=_switch("LEAKDRILL_CONTROL_ROOM", given("LEAKDRILL_CONTROL_ROOM"), not given("SPACE_ID")),
         )
 
 
@@ -81,3 +84,9 @@ def _port(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
         raise SettingsError(f"{name} must be a number from 1 to 65535, not {value!r}")
     return int(value)
+
+
+def _switch(name: str, value: str | None, default: bool) -> bool:
+    if value not in (None, "on", "off"):
+        raise SettingsError(f"{name} must be on or off, not {value!r}")
+    return default if value is None else value == "on"
