@@ -120,10 +120,10 @@ class Deeds:
 
     async def clock(self, session: Session, fields: Fields) -> Told:
         """Starts the morning, pauses it, lets it go on, changes its speed."""
-        do, speed = fields.get("do"), fields.get("speed")
+        do, speed = text(fields, "do", most=20), fields.get("speed")
         if do in ("start", "speed") and speed not in SPEEDS:
             raise Refused(400, f"speed must be one of {', '.join(map(str, SPEEDS))}.")
-        bodies: dict[Any, Fields] = {
+        bodies: dict[str, Fields] = {
             "start": {"time": self._incident.start, "speed": float(speed or 1), "running": True},
             "pause": {"running": False},
             "resume": {"running": True},

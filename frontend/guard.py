@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from frontend.sessions import Session, Sessions
 
 MOST_BYTES = 16_384
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 # No script, style or picture from elsewhere, nothing inline, and nobody may frame it. `form-action` keeps a form from
 # ever being sent by the browser itself, which would put its fields into the address.
 HEADERS = {
@@ -106,6 +108,7 @@ async def body(request: Request) -> dict[str, Any]:
 def text(fields: dict[str, Any], name: str, *, most: int, least: int = 1) -> str:
     """A field's text, without white space around it; raises Refused."""
     value = fields.get(name, "")
-    if not isinstance(value, str) or not least <= len(value.strip()) <= most:
+    # Half of a surrogate pair can be written in JSON, is no character, and could not be passed on.
+    if not isinstance(value, str) or not least <= len(value.strip()) <= most or SURROGATE.search(value):
         raise Refused(400, f"{name} must be text of {least} to {most} characters.")
     return value.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,8 @@ from frontend.telling import many
 
 MOST_BARS = 48
 MOST_TICKS = 7
-BAR_SECONDS = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+BAR_SECONDS = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
+DAY = 86_400
 # Marks that are drawn; the others are in the log alone.
 DRAWN = {
     "revocation.applied": "revoked",
@@ -49,7 +51,8 @@ class Axis:
 
     def clock(self, at: float) -> str:
         """A time as it is written."""
-        return datetime.fromtimestamp(at, self.zone).strftime("%H:%M" if self.bar >= 60 else "%H:%M:%S")
+        written = "%d %b %H:%M" if self.end - self.start > DAY else "%H:%M" if self.bar >= 60 else "%H:%M:%S"
+        return datetime.fromtimestamp(at, self.zone).strftime(written)
 
     @property
     def name(self) -> str:
@@ -94,18 +97,20 @@ def _axis(story: Story, incident: Incident, now: float, replay_now: float | None
         end = replay_now
         if incident.on_day_of(replay_now):
             start, end = min(start, incident.published), max(end, incident.ended_to + 900)
-        bar = _bar(end - start, REPLAY_SECONDS)
+        bar = _step(end - start, MOST_BARS, REPLAY_SECONDS)
         return Axis(True, start // bar * bar, end, replay_now, bar, timezone(timedelta(seconds=story.offset)))
     if story.first_at is None:
         return None
     start, end = story.first_at, max(now, story.first_at + 60)
-    bar = _bar(end - start, ROOM_SECONDS)
+    bar = _step(end - start, MOST_BARS, ROOM_SECONDS)
     zone = datetime.fromtimestamp(now).astimezone().tzinfo
     return Axis(False, start // bar * bar, end, now, bar, zone or UTC)
 
 
-def _bar(span: float, least: int) -> int:
-    return next((width for width in BAR_SECONDS if width >= least and span / width <= MOST_BARS), BAR_SECONDS[-1])
+def _step(span: float, most: int, least: int) -> int:
+    """A round number of seconds, of which at most so many make the span."""
+    days = math.ceil(span / most / DAY) * DAY
+    return next((width for width in BAR_SECONDS if width >= least and span / width <= most), days)
 
 
 def _bars(story: Story, axis: Axis) -> list[dict[str, Any]]:
@@ -122,7 +127,7 @@ def _bars(story: Story, axis: Axis) -> list[dict[str, Any]]:
 
 def _ticks(axis: Axis) -> list[float]:
     span = axis.end - axis.start
-    step = next((width for width in BAR_SECONDS if width >= 60 and span / width <= MOST_TICKS), BAR_SECONDS[-1])
+    step = _step(span, MOST_TICKS, 60)
     offset = datetime.fromtimestamp(axis.start, axis.zone).utcoffset() or timedelta()
     first = -((axis.start + offset.total_seconds()) // -step) * step - offset.total_seconds()
     return [first + n * step for n in range(int((axis.end - first) // step) + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Instructor:
 
     def do(self, deed: str, **fields: Any) -> httpx.Response:
         """Asks for a deed."""
-        return self.post(f"/control/{deed}", json=fields)
+        return self.post(f"/control/{deed}", content=json.dumps(fields), headers={"Content-Type": "application/json"})
 
     def done(self, deed: str, **fields: Any) -> dict[str, Any]:
         """The same, where it must be done."""
