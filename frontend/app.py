@@ -50,7 +50,7 @@ def create_page(settings: Settings) -> FastAPI:
     app = FastAPI(title="leakdrill page", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app, live, links, tokens)
     if settings.control_room:
-        add_control_room(app, gateway)
+        add_control_room(app, gateway, tokens)
     page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
     mounted: FastAPI = gr.mount_gradio_app(
         app,

@@ -16,8 +16,10 @@ from frontend.client import Gateway, GatewayError
 from frontend.deeds import Deeds, Fields, Told, refused_words
 from frontend.guard import HEADERS, Guard, Refused, said
 from frontend.incident import load_incident
+from frontend.injects import load_injects
 from frontend.sessions import LIFE_SECONDS, Session, Sessions
 from frontend.settings import TOKEN
+from frontend.tokens import PageTokens
 from frontend.views import nothing_known, public_view, room_view
 from frontend.watch import Reading, Watch
 
@@ -34,20 +36,20 @@ ENDED = "The gateway does not take this admin token any more, so you were logged
 AWAY = "The gateway does not answer, so nobody can be logged in now. Try again when it is back."
 
 
-def add_control_room(app: FastAPI, gateway: Gateway) -> None:
-    """Adds the control room to the page's server."""
+def add_control_room(app: FastAPI, gateway: Gateway, page_tokens: PageTokens) -> None:
+    """Adds the control room to the page's server, whose tokens it can renew."""
     app.add_exception_handler(Refused, guard.refusal)
-    ControlRoom(gateway).add_to(app)
+    ControlRoom(gateway, page_tokens).add_to(app)
 
 
 class ControlRoom:
     """The routes, and what they share."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, page_tokens: PageTokens) -> None:
         self.gateway = gateway
         self.guard = Guard(Sessions())
         self.incident = load_incident()
-        self.deeds = Deeds(gateway, self.incident)
+        self.deeds = Deeds(gateway, self.incident, page_tokens)
         # By admin token: who logs in with another one must not see what this one was shown.
         self._watches: dict[str, Watch] = {}
 
@@ -63,6 +65,7 @@ class ControlRoom:
         app.add_api_route("/control/logout", self.logout, methods=["POST"], dependencies=changer)
         app.add_api_route("/control/state", self.state, methods=["GET"])
         app.add_api_route("/control/projector/state", self.projector_state, methods=["GET"])
+        app.add_api_route("/control/injects", self.injects, methods=["GET"])
         app.add_api_route("/control/choices", self.choices, methods=["GET"])
         app.add_api_route("/control/log.json", self.log, methods=["GET"])
         app.add_api_route("/control/log.csv", self.log, methods=["GET"])
@@ -133,6 +136,11 @@ class ControlRoom:
         """The same without what must not be on a wall."""
         reading = await self._reading(await self.guard.reader(request))
         return JSONResponse(public_view(reading, self.incident) if reading else nothing_known(), headers=HEADERS)
+
+    async def injects(self, request: Request) -> Response:
+        """The planned injects, for the private page."""
+        await self.guard.reader(request)
+        return JSONResponse({"injects": [vars(inject) for inject in load_injects()]}, headers=HEADERS)
 
     async def choices(self, request: Request) -> Response:
         """Who can be selected."""

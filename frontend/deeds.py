@@ -13,6 +13,7 @@ from frontend.guard import Refused, text
 from frontend.incident import Incident
 from frontend.sessions import Session
 from frontend.telling import many, selected, short
+from frontend.tokens import PageTokens
 from frontend.wording import headline
 
 SPEEDS = (1, 14, 21, 30, 42)
@@ -23,6 +24,8 @@ PHASES = ("normal", "exposed")
 RETURNING = ("suspended", "quarantined")
 MOST_ITEMS = 50
 RESET_PATIENCE = 30.0
+# As `leakdrill up` issues it at its first start.
+PAGE_TOKEN = {"principal": "page", "cohort": "page"}
 CHOICES_LIMIT = 10_000
 
 Fields = dict[str, Any]
@@ -32,9 +35,10 @@ Told = dict[str, Any]
 class Deeds:
     """Does what was asked, as the session's instructor. Every method raises GatewayError and Refused."""
 
-    def __init__(self, gateway: Gateway, incident: Incident) -> None:
+    def __init__(self, gateway: Gateway, incident: Incident, page_tokens: PageTokens) -> None:
         self._gateway = gateway
         self._incident = incident
+        self._page_tokens = page_tokens
 
     def all(self) -> dict[str, Callable[[Session, Fields], Awaitable[Told]]]:
         """By name, which is the last part of the address."""
@@ -45,6 +49,7 @@ class Deeds:
             "restore": self.restore,
             "clock": self.clock,
             "phase": self.phase,
+            "access": self.access,
             "broadcast": self.broadcast,
             "reset": self.reset,
         }
@@ -142,6 +147,12 @@ class Deeds:
             raise Refused(400, f"phase must be one of {', '.join(PHASES)}; a revocation makes it revoked.")
         status = await self._call(session, "PATCH", "/control/state", {"phase": phase})
         return {"words": f"The phase is: {headline(status['phase'])}."}
+
+    async def access(self, session: Session, _: Fields) -> Told:
+        """Puts a new token behind the Generate page, in the place of those it had. The token stays in this process."""
+        issued = await self._call(session, "POST", "/control/tokens", PAGE_TOKEN)
+        self._page_tokens.give(issued["token"])
+        return {"words": f"The Generate page has access: token {short(issued['accessor'])} of cohort page."}
 
     async def broadcast(self, session: Session, fields: Fields) -> Told:
         """Puts a line on every page; an empty one takes it away."""

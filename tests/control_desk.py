@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,13 +15,14 @@ from fastapi import FastAPI
 
 from frontend.client import Gateway
 from frontend.control_room import add_control_room
+from frontend.tokens import PageTokens
 from live import Live
 
 # The fixture `serve` of tests/frontend.
 Serve = Callable[[FastAPI], str]
 
 
-def control_app(gateway_url: str) -> FastAPI:
+def control_app(gateway_url: str, page_tokens: PageTokens | None = None) -> FastAPI:
     """The control room alone, as the page's server has it, without the Generate page beside it."""
     gateway = Gateway(gateway_url)
 
@@ -30,7 +32,7 @@ def control_app(gateway_url: str) -> FastAPI:
         await gateway.aclose()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_control_room(app, gateway)
+    add_control_room(app, gateway, page_tokens or PageTokens((), None, random.Random(1)))
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from control_desk import Instructor, Serve, control_app, events
+from frontend.tokens import PageTokens
 from live import Live, eventually, live_gateway
 
 HOSTILE = '<script>alert(1)</script> "quoted" ‮ 🎬'
@@ -281,3 +283,26 @@ def test_the_log_is_exported_as_json_and_csv(zoe: Instructor, clean: Live) -> No
     assert json.loads(table[-1]["data"]) == {"text": HOSTILE}
     assert table[-1]["actor"] == "admin (Zoë)"
     assert clean.supervisor.admin_token not in answer.text
+
+
+def test_the_page_is_given_a_token_that_works_and_stays_in_the_server(serve: Serve, clean: Live) -> None:
+    page_tokens = PageTokens(("ldk_dead",), None, random.Random(1))
+    zoe = Instructor(serve(control_app(clean.url, page_tokens)))
+    zoe.log_in(clean.supervisor.admin_token, "Zoë")
+    told = zoe.done("access")
+    (token,) = page_tokens.current()
+    assert call(clean, "GET", "/v1/videos", token).status_code == 200
+    assert token not in str(told)
+    (issued,) = events(clean, "token.issued")[-1:]
+    assert issued["actor"] == "admin (Zoë)"
+    clean.control("PUT", "/control/mint", json={"frozen": True})
+    refused = zoe.do("access")
+    assert (refused.status_code, page_tokens.current()) == (409, (token,))
+
+
+def test_the_injects_of_the_plan_are_for_the_private_page(zoe: Instructor) -> None:
+    injects = zoe.get("/control/injects").json()["injects"]
+    assert [inject["id"] for inject in injects] == [f"m{n}" for n in range(1, 10)]
+    assert (injects[0]["when"], injects[1]["when"]) == ("about 08:30 (derived)", "about 08:55 (invented)")
+    assert all(0 < len(inject["text"]) <= 300 for inject in injects)
+    assert injects[4]["expect"] == "choose a scope and count the bystanders first, within 40 min"

@@ -71,7 +71,7 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
     live.issue("untouched", "alpha")
     before, tokens = events(live), live.control("GET", "/control/tokens")
     found = routes(app)
-    assert len(found) >= 17
+    assert len(found) >= 21
     headers = {"Origin": page, "Sec-Fetch-Site": "same-origin"}
     if cookie is not None:
         headers["Cookie"] = f"leakdrill-control-{page.rpartition(':')[2]}={cookie}".encode().decode("latin-1")
@@ -93,7 +93,7 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
 
 def test_every_route_that_changes_is_among_those(app: FastAPI) -> None:
     posts = {path for method, path in routes(app) if method == "POST"}
-    deeds = {"preview", "revoke", "restore-preview", "restore", "clock", "phase", "broadcast", "reset"}
+    deeds = {"access", "preview", "revoke", "restore-preview", "restore", "clock", "phase", "broadcast", "reset"}
     assert posts >= {f"/control/{name}" for name in (*deeds, "login", "logout")}
     assert {method for method, _ in routes(app)} == {"GET", "POST"}
 

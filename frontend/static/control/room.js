@@ -143,8 +143,10 @@ for (const button of document.querySelectorAll("#clock [data-do]")) {
 for (const button of document.querySelectorAll("#phase [data-phase]")) {
   button.addEventListener("click", () => act(find("#phase"), "phase", { phase: button.dataset.phase }));
 }
+find("#access").addEventListener("click", () => act(find("#phase"), "access", {}));
 find("#logout").addEventListener("click", async () => {
-  await post(find("#logout"), "logout", {});
+  await post(find("#access").addEventListener("click", () => act(find("#phase"), "access", {}));
+find("#logout"), "logout", {});
   location.reload();
 });
 
