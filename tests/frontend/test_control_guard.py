@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from browsing import page_process
 from control_desk import Instructor, Serve, control_app, events
 from frontend.sessions import LIFE_SECONDS, MOST_SESSIONS, Sessions
 from live import Live, eventually, live_gateway
@@ -244,34 +240,6 @@ def test_a_login_ends_by_itself_and_the_oldest_makes_room() -> None:
     other = sessions.begin("lda_other", "")
     sessions.end_all("lda_secret")
     assert [sessions.of(value) is not None for value in (values[-1], other)] == [False, True]
-
-
-@contextmanager
-def page_process(log: Path, port: int, **environment: str) -> Iterator[str]:
-    """The page's server as people run it, with the Generate page; what it says goes to `log`."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "frontend"],
-            env={**clean, **environment, "LEAKDRILL_PAGE_PORT": str(port)},
-            stdout=file,
-            stderr=file,
-        )
-        url = f"http://127.0.0.1:{port}"
-
-        def up() -> bool:
-            assert process.poll() is None, log.read_text()
-            try:
-                return httpx.get(f"{url}/state", timeout=5).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        try:
-            eventually(up, within=60, every=0.2)
-            yield url
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
 
 
 def test_the_admin_token_is_nowhere_on_the_page_and_in_no_log(tmp_path: Path, live: Live, free_port: int) -> None:

@@ -78,7 +78,9 @@ export function draw(place, timeline) {
   }
   timeline.series.forEach((name, row) => bars(svg, timeline, name, top + row * rowHeight, { size, rowHeight, x, width, edge }));
 
-  for (const mark of timeline.marks) {
+  // What matters most gets its word first.
+  const weight = (mark) => ["published", "ended", "revoked"].indexOf(mark.kind);
+  for (const mark of [...timeline.marks].sort((a, b) => weight(b) - weight(a) || a.at - b.at)) {
     const at = x(mark.at);
     if (mark.until === mark.at) svg.append(element("line", { x1: at, x2: at, y1: top, y2: bottom, class: `mark ${mark.kind}` }));
     const shape = size * 0.36;

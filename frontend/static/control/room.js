@@ -145,8 +145,7 @@ for (const button of document.querySelectorAll("#phase [data-phase]")) {
 }
 find("#access").addEventListener("click", () => act(find("#phase"), "access", {}));
 find("#logout").addEventListener("click", async () => {
-  await post(find("#access").addEventListener("click", () => act(find("#phase"), "access", {}));
-find("#logout"), "logout", {});
+  await post(find("#logout"), "logout", {});
   location.reload();
 });
 
