@@ -15,7 +15,7 @@ from frontend import export, guard
 from frontend.client import Gateway, GatewayError
 from frontend.deeds import Deeds, Fields, Told, refused_words
 from frontend.guard import HEADERS, Guard, Refused, said
-from frontend.incident import load_incident
+from frontend.incident import Incident, load_incident
 from frontend.injects import load_injects
 from frontend.sessions import LIFE_SECONDS, Session, Sessions
 from frontend.settings import TOKEN
@@ -35,6 +35,8 @@ NOT_TAKEN = (
 ENDED = "The gateway does not take this admin token any more, so you were logged out."
 AWAY = "The gateway does not answer, so nobody can be logged in now. Try again when it is back."
 
+View = Callable[[Reading, Incident], dict[str, Any]]
+
 
 def add_control_room(app: FastAPI, gateway: Gateway, page_tokens: PageTokens) -> None:
     """Adds the control room to the page's server, whose tokens it can renew."""
@@ -52,6 +54,7 @@ class ControlRoom:
         self.deeds = Deeds(gateway, self.incident, page_tokens)
         # By admin token: who logs in with another one must not see what this one was shown.
         self._watches: dict[str, Watch] = {}
+        self._worked_out: dict[View, tuple[Reading, dict[str, Any]]] = {}
 
     def add_to(self, app: FastAPI) -> None:
         """Adds all routes."""
@@ -129,13 +132,12 @@ class ControlRoom:
         """The room as it is, for the instructor's page, which asks each second."""
         session = await self.guard.reader(request)
         reading = await self._reading(session)
-        view = room_view(reading, self.incident, session.name) if reading else nothing_known()
-        return JSONResponse(view, headers=HEADERS)
+        return JSONResponse({**self._shown(reading, room_view), "me": session.name}, headers=HEADERS)
 
     async def projector_state(self, request: Request) -> Response:
         """The same without what must not be on a wall."""
         reading = await self._reading(await self.guard.reader(request))
-        return JSONResponse(public_view(reading, self.incident) if reading else nothing_known(), headers=HEADERS)
+        return JSONResponse(self._shown(reading, public_view), headers=HEADERS)
 
     async def injects(self, request: Request) -> Response:
         """The planned injects, for the private page."""
@@ -176,6 +178,16 @@ class ControlRoom:
         headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
         types = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
         return StreamingResponse(lines, media_type=types[kind], headers=headers)
+
+    def _shown(self, reading: Reading | None, view: View) -> dict[str, Any]:
+        """The reading as a page gets it; worked out once, however many pages get it."""
+        if reading is None:
+            return nothing_known()
+        kept, shown = self._worked_out.get(view, (None, {}))
+        if kept is not reading:
+            shown = view(reading, self.incident)
+            self._worked_out[view] = (reading, shown)
+        return shown
 
     async def _reading(self, session: Session) -> Reading | None:
         try:

@@ -27,14 +27,13 @@ def public_view(reading: Reading, incident: Incident) -> dict[str, Any]:
     return {**_figures(reading), "timeline": _timeline(reading, incident, public=True)}
 
 
-def room_view(reading: Reading, incident: Incident, name: str) -> dict[str, Any]:
-    """What the instructor sees besides: who did what, and what a reset would take."""
+def room_view(reading: Reading, incident: Incident) -> dict[str, Any]:
+    """What every instructor sees besides: who did what, and what a reset would take."""
     marks = list(reading.story.marks)[-MOST_LOG_LINES:]
     tokens = reading.state.get("tokens") or {}
     return {
         **_figures(reading),
         "timeline": _timeline(reading, incident, public=False),
-        "me": name,
         "speed": reading.status.replay_speed,
         "running": reading.status.replay_running,
         "has_clock": reading.status.replay_time is not None,

@@ -82,7 +82,7 @@ class Watch:
             raise GatewayError(STRANGE, "Something answered that is not the gateway.") from error
 
     async def _read(self) -> Reading:
-        state = await self._get("/control/state")
+        state = await self._get("/control/state", patience=2)
         status, last = Status.of(state), int(state["last_event"])
         story = await self._follow(last)
         return Reading(
@@ -136,8 +136,8 @@ class Watch:
             self._effect_of, self._effect_at = revocation, self._monotonic()
         return self._effect
 
-    async def _get(self, path: str) -> dict[str, Any]:
-        return await self._gateway.operate("GET", path, self._token, patience=5)
+    async def _get(self, path: str, patience: float = 5) -> dict[str, Any]:
+        return await self._gateway.operate("GET", path, self._token, patience=patience)
 
 
 def _left(reading: Reading | None) -> Reading | None:

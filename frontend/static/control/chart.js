@@ -114,7 +114,7 @@ export function draw(place, timeline) {
   }
   const now = x(timeline.now);
   const words = `${timeline.now_label} ${timeline.clock}`;
-  const half = wide(words, size) / 2;
+  const half = wide(words, size) * 0.58; // bold is wider
   svg.append(element("line", { x1: now, x2: now, y1: top, y2: bottom, class: "now" }));
   const text = { x: Math.min(Math.max(now, half), width - half), y: bottom + size * 2.7, "text-anchor": "middle", class: "now-words" };
   svg.append(element("text", text, words));

@@ -158,7 +158,8 @@ function fill(form) {
   const before = which.value;
   // What cannot come back is not offered for it.
   const offered = choices[kind.value].filter((one) => form.id === "revoke" || one.returns !== false);
-  which.replaceChildren(...offered.map((one) => new Option(one.words, one.value)));
+  const nobody = { words: form.id === "revoke" ? "There is none" : "None can come back", value: "" };
+  which.replaceChildren(...(offered.length ? offered : [nobody]).map((one) => new Option(one.words, one.value)));
   if (offered.some((one) => one.value === before)) which.value = before;
 }
 
