@@ -154,6 +154,16 @@ class Gateway:
     async def status(self) -> Status:
         return _read(Status, await self._ask("GET", "/status", patience=2))
 
+    async def operate(
+        self, method: str, path: str, admin_token: str, actor: str = "", *, json: object = None, patience: float = 10
+    ) -> dict[str, Any]:
+        """What the control API answers its admin; `actor` is who of those with the admin token asks, for the log."""
+        headers = {"Authorization": f"Bearer {admin_token}", "leakdrill-actor": quote(actor)}
+        answer = await self._send(method, path, headers=headers, json=json, patience=patience)
+        if not answer.is_success:
+            raise _error(answer)
+        return _json(answer)
+
     async def create(self, order: Order, token: str) -> Video:
         return _read(Video, await self._ask("POST", "/v1/videos", token, json=order.body()))
 
@@ -171,16 +181,6 @@ class Gateway:
         """The styles of all models, in the order the gateway names them."""
         models = _json(await self._ask("GET", "/v1/models", token)).get("data", [])
         return tuple(dict.fromkeys(str(style) for model in models for style in model.get("styles", ())))
-
-    async def operate(
-        self, method: str, path: str, admin_token: str, actor: str = "", *, json: object = None, patience: float = 10
-    ) -> dict[str, Any]:
-        """What the control API answers its admin; `actor` is who of those with the admin token asks, for the log."""
-        headers = {"Authorization": f"Bearer {admin_token}", "leakdrill-actor": quote(actor)}
-        answer = await self._send(method, path, headers=headers, json=json, patience=patience)
-        if not answer.is_success:
-            raise _error(answer)
-        return _json(answer)
 
     async def media_status(self, path_and_query: str) -> tuple[int, str | None]:
         """What a GET of a media link would answer now: the status, and the code of the refusal."""

@@ -94,3 +94,10 @@ def test_a_bad_token_is_not_repeated_in_the_message() -> None:
 )
 def test_the_control_room_is_off_on_a_space_unless_told_otherwise(environment: dict[str, str], there: bool) -> None:
     assert Settings.from_environment(environment).control_room is there
+
+
+def test_a_copy_of_the_page_alone_has_no_control_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontend.settings.FACTS_FILE", tmp_path / "facts.yaml")
+    assert Settings.from_environment({}).control_room is False
+    with pytest.raises(SettingsError, match="LEAKDRILL_CONTROL_ROOM cannot be on without the folder seeds"):
+        Settings.from_environment({"LEAKDRILL_CONTROL_ROOM": "on"})
