@@ -4,7 +4,7 @@
     python benchmarks/job_queue.py --quick    # 1 round, fewer jobs
 
 A null render publishes a few bytes (`LEAKDRILL_RENDER=null`). Each store is compared, in the same run, with what it
-could do at best, by two processes that start together:
+could do at best, by two processes that start together, ours with 32 slots each:
 
 - SQLite: a bare loop that claims and ends rows of a bare table by `UPDATE … RETURNING`, a commit each;
 - PostgreSQL: Procrastinate alone with a null task, as many slots and messages that are deleted; and a bare loop that
@@ -40,7 +40,7 @@ from gateway.store.jobs import RenderRequest
 from gateway.store.tokens import Token, TokenState
 from postgres import connected, empty_database, programs, server_to_measure
 
-SLOTS = 8
+SLOTS = 32  # a worker; what its slots do at the same time shares a commit
 REQUEST = RenderRequest("rain", "standard", "standard", "1280x720", 4, 30, 1)
 OWNER = "tok_bench"
 DONE = "SELECT id, completed_at FROM jobs"
@@ -68,9 +68,9 @@ def on_sqlite(rounds: int, scale: int) -> None:
     rates: dict[str, list[float]] = {"leakdrill": [], "bare": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            rates["leakdrill"].append(of_leakdrill(Settings(data=Path(folder), render="null"), 1500 * scale))
+            rates["leakdrill"].append(of_leakdrill(Settings(data=Path(folder), render="null"), 6000 * scale))
         with tempfile.TemporaryDirectory() as folder:
-            rates["bare"].append(of_bare_sqlite(Path(folder) / "bare.db", 10_000 * scale))
+            rates["bare"].append(of_bare_sqlite(Path(folder) / "bare.db", 20_000 * scale))
     told("SQLite", "a bare claim loop", rates["leakdrill"], rates["bare"], 0.3)
     with tempfile.TemporaryDirectory() as folder:
         latency("SQLite", Settings(data=Path(folder), render="null"), 100 * scale)
@@ -85,7 +85,7 @@ def on_postgresql(rounds: int, scale: int) -> None:
         for _ in range(rounds):
             with empty_database(url) as own, tempfile.TemporaryDirectory() as folder:
                 settings = Settings(data=Path(folder), database_url=own, render="null")
-                rates["leakdrill"].append(of_leakdrill(settings, 600 * scale))
+                rates["leakdrill"].append(of_leakdrill(settings, 1200 * scale))
             with empty_database(url) as own:
                 rates["engine"].append(of_engine(own, 1500 * scale))
             with empty_database(url) as own:

@@ -1,6 +1,7 @@
-"""The report's picture, as numbers: visitors' submits over replay time, with the marks that matter.
+"""The report's picture, as numbers: what the exercise is about over replay time, with the marks that matter.
 
-Accepted and refused differ in place and pattern as well as colour; the caption says the same in words.
+A leak: visitors' submits. Notices: uses of the tokens that are named, and of others. An end: clients' calls. Accepted
+and refused differ in place and pattern as well as colour; the caption says the same in words.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from drills.readings import replay_clock
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 300, 44, 16, 96, 40
 BUCKETS = 30
+# More marks of one kind than this would not be read.
+MOST_OF_A_KIND = 3
+WIDEST_LETTER = 7
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,14 @@ def draw(journal: Journal) -> Chart | None:
     """The picture, or None when the replay never ran."""
     if journal.replay_zero is None:
         return None
-    length = journal.scenario.clock.minutes
-    submits = [each for each in journal.exchanges if each.actor == "visitor" and each.surface == "submit"]
+    length, (what, uses) = journal.scenario.clock.minutes, _uses(journal)
     counts = [[0, 0] for _ in range(BUCKETS)]
-    for each in submits:
-        minute = replay_minute(journal, each.start) or 0.0
-        if each.outcome in ("accepted", "refused"):
-            bucket = min(BUCKETS - 1, max(0, int(minute / length * BUCKETS)))
-            counts[bucket][each.outcome == "refused"] += 1
+    for start, accepted in uses:
+        minute = replay_minute(journal, start) or 0.0
+        bucket = min(BUCKETS - 1, max(0, int(minute / length * BUCKETS)))
+        counts[bucket][not accepted] += 1
     top = max(1, *(sum(pair) for pair in counts))
-    accepted, refused = sum(pair[0] for pair in counts), sum(pair[1] for pair in counts)
+    taken, refused = sum(pair[0] for pair in counts), sum(pair[1] for pair in counts)
     return Chart(
         width=WIDTH,
         height=HEIGHT,
@@ -87,9 +89,23 @@ def draw(journal: Journal) -> Chart | None:
         ticks=[_tick(journal, minute, length) for minute in _tick_minutes(length)],
         top_count=top,
         top_y=round(HEIGHT - BOTTOM - _plot_height(), 1),
-        caption=f"Visitors' submits over replay time: {accepted} accepted, {refused} refused; "
-        f"at most {top} in {length / BUCKETS:g} replay minutes.",
+        caption=f"{what} over replay time: {taken} accepted, {refused} refused; "
+        f"at most {top} in {length / BUCKETS:.3g} replay minutes.",
     )
+
+
+def _uses(journal: Journal) -> tuple[str, list[tuple[float, bool]]]:
+    """What is counted, in words; and when each of them began, with whether it was accepted."""
+    plot, found = journal.scenario.scenario.plot, journal.exchanges
+    if plot == "sunset":
+        calls = [each for each in found if each.actor == "client" and each.status is not None]
+        return "Clients' calls", [(each.start, each.outcome == "accepted") for each in calls]
+    clear = [each for each in found if each.outcome in ("accepted", "refused")]
+    if plot == "leak":
+        uses = [each for each in clear if each.actor == "visitor" and each.surface == "submit"]
+        return "Visitors' submits", [(each.start, each.outcome == "accepted") for each in uses]
+    uses = [each for each in clear if each.actor == "holder"]
+    return "Holders' uses", [(each.start, each.outcome == "accepted") for each in uses]
 
 
 def _plot_height() -> int:
@@ -139,21 +155,39 @@ def _marks(journal: Journal, length: float) -> list[Mark]:
             places.append((minute, f"{line.id}: claimed end"))
         if line.inject == "access_ended":
             places.append((minute, f"{line.id}: scripted end ({line.time_status})"))
-    if journal.scenario.sunset is not None:
-        places.append((journal.scenario.sunset.announced_at, "end of the API announced"))
-        places.append((journal.scenario.sunset.ends_at, "end of the API"))
+    if (end := journal.scenario.sunset) is not None:
+        places.append((end.announced_at, "end of the API announced"))
+        places += [(one.at, f"brown-out, {one.status}") for one in end.brown_outs[:MOST_OF_A_KIND]]
+        places.append((end.ends_at, "end of the API"))
+    if journal.scenario.scenario.plot != "leak":
+        told = [(call.start, f"{call.line}: notice{', again' if call.again else ''}") for call in journal.notices]
+        told += [(call.start, f"{call.line}: restoration") for call in journal.restores]
+        places += [(replay_minute(journal, at) or 0.0, words) for at, words in sorted(told)[:MOST_OF_A_KIND]]
     ack = acknowledged(journal)
     if ack is not None:
         places.append((replay_minute(journal, ack) or 0.0, "revocation acknowledged"))
     left = sorted(place for place in places if place[0] <= length / 2)
     right = sorted((place for place in places if place[0] > length / 2), reverse=True)
-    return [*_column(journal, left, "start"), *_column(journal, right, "end")]
+    rows: float = max(len(left), len(right))
+    outer, inner = _column(journal, left, "start", 0.0, rows), _column(journal, right, "end", 0.0, rows)
+    if any(_touch(one, other) for one, other in zip(outer, inner, strict=False)):
+        rows += 0.5
+        outer, inner = _column(journal, left, "start", 0.0, rows), _column(journal, right, "end", 0.5, rows)
+    return [*outer, *inner]
 
 
-def _column(journal: Journal, places: list[tuple[float, str]], anchor: str) -> list[Mark]:
-    """Marks from the outside in, each a line lower, so that no line runs through another's words."""
-    length, step = journal.scenario.clock.minutes, (TOP - 20) / max(1, len(places))
+def _touch(left: Mark, right: Mark) -> bool:
+    """Whether the words of two marks on one height run into each other."""
+    words = (len(left.text) + len(right.text)) * WIDEST_LETTER
+    return left.text_y == right.text_y and left.x + words > right.x
+
+
+def _column(journal: Journal, places: list[tuple[float, str]], anchor: str, lower: float, rows: float) -> list[Mark]:
+    """Marks from the outside in, each a line lower, so that no line runs through another's words. `lower` is the first
+    one's place, in lines, of which there are so many `rows`."""
+    length, step = journal.scenario.clock.minutes, (TOP - 20) / max(1, rows)
+    heights = [round(14 + (row + lower) * step, 1) for row in range(len(places))]
     return [
-        Mark(_x(minute, length), round(14 + row * step, 1), anchor, f"{text}, {replay_clock(journal, minute)[:5]}")
-        for row, (minute, text) in enumerate(places)
+        Mark(_x(minute, length), height, anchor, f"{text}, {replay_clock(journal, minute)[:5]}")
+        for height, (minute, text) in zip(heights, places, strict=True)
     ]

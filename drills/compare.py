@@ -7,18 +7,22 @@ who hold tokens of the leaked cohort that did not leak, are added to the scenari
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from drills.errors import ScenarioError
 from drills.journal import Journal, load_journal
 from drills.look import html_environment, markdown_environment
 from drills.metrics import measure
 from drills.oracle import VerdictWord
 from drills.population import Cohort
 from drills.report import write_all
-from drills.scenario import Scenario, Selector
+from drills.scenario import Objective, Scenario, Selector
 
 COLLEAGUES = 4
 LABEL = "leaked"
+LONGEST_ID = 60
+# Stands in where a scenario measures nothing but its notice.
+CUT = Objective(id="contained", text="The cut ends the leak.", capability="containment", measured_by="containment")
 TITLES = {"leaked-token": "revoke leaked token", "cohort": "revoke cohort", "pause-all": "pause all"}
 
 
@@ -57,26 +61,43 @@ class Comparison(BaseModel):
 
 
 def variants(scenario: Scenario) -> dict[str, Scenario]:
-    """The scenario once for each cut, with colleagues."""
+    """The scenario once for each cut, with colleagues.
+
+    Where its own cut is a notice, a revocation is sent in its place, and what is measured from a notice is left out.
+    Raises ScenarioError where there is nothing to cut, or where a cut does not fit.
+    """
+    scenario.ensure_cut("compare")
     cohorts: list[Cohort] = []
     leaked = [cohort for cohort in scenario.population.cohorts if cohort.leaked]
-    names = list(dict.fromkeys(cohort.cohort or cohort.id for cohort in leaked))
+    name = leaked[0].cohort or leaked[0].id
     for cohort in scenario.population.cohorts:
         cohorts.append(cohort.model_copy(update={"label": LABEL}) if cohort.leaked else cohort)
-    cohorts.append(
-        Cohort(id=f"colleagues-of-{names[0]}", principal="colleague", issue=COLLEAGUES, leaked=False, cohort=names[0])
-    )
-    population = scenario.population.model_copy(update={"cohorts": cohorts})
-    cuts = {"leaked-token": Selector(label=LABEL), "cohort": Selector(cohort=names[0]), "pause-all": Selector(all=True)}
-    return {
-        name: scenario.model_copy(
-            update={
-                "population": population,
-                "containment": scenario.containment.model_copy(update={"selector": selector}),
-            }
-        )
-        for name, selector in cuts.items()
+    id = f"colleagues-of-{name}"[:LONGEST_ID]
+    cohorts.append(Cohort(id=id, principal="colleague", issue=COLLEAGUES, leaked=False, cohort=name))
+    objectives = [each for each in scenario.objectives if each.measured_by != "notice_to_dead"] or [CUT]
+    named = {each.id for each in objectives}
+    lines = [
+        line if line.objective in named else line.model_copy(update={"objective": objectives[0].id})
+        for line in scenario.msel
+    ]
+    common = {
+        "population": scenario.population.model_copy(update={"cohorts": cohorts}),
+        "objectives": objectives,
+        "msel": lines,
     }
+    cuts = {"leaked-token": Selector(label=LABEL), "cohort": Selector(cohort=name), "pause-all": Selector(all=True)}
+    return {title: _with_cut(scenario, selector, common) for title, selector in cuts.items()}
+
+
+def _with_cut(scenario: Scenario, selector: Selector, common: Mapping[str, object]) -> Scenario:
+    """Checked once more as a whole: a journal of it must be read back."""
+    cut = scenario.containment.model_copy(update={"selector": selector, "by": "revocation"})
+    changed = scenario.model_copy(update={**common, "containment": cut})
+    try:
+        return Scenario.model_validate(changed.model_dump())
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise ScenarioError(f"{scenario.scenario.id}: cannot be compared: {words}") from error
 
 
 def compare(journals: Mapping[str, Journal]) -> Comparison:

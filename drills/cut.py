@@ -16,7 +16,7 @@ from drills.looking import Looker
 from drills.msel import Notice
 from drills.notices import Reporter
 from drills.onlookers import Onlookers
-from drills.oracle import RevokeCall
+from drills.oracle import JOB_SURFACES, RevokeCall
 from drills.population import Cohort
 from drills.probes import ProbeKit
 from drills.progress import EventKind
@@ -26,6 +26,10 @@ from drills.scenario import MselLine, Scenario
 
 WARM_UP_SECONDS = 4.0
 WITNESSES = 16
+# So often the last uses before the cut are made at most.
+TRIES = 5
+# A worker takes a job within less.
+REFILL_SECONDS = 0.05
 PREVIEW_SECONDS = 0.4
 PROBE_CLIP_SECONDS = 60.0
 FRESH_LOOK_SECONDS = 1.0
@@ -85,14 +89,52 @@ class Cut:
         await self.clock.until(minute, ahead=WARM_UP_SECONDS)
         await kit.baseline()
         await self._keep_work_under_way(kit, minute)
-        if attached.follows:
-            await kit.add_witness()  # the last in line, so that its stream has not ended by itself
-            await attached.follow(self.fleet.members, kit.witness)
+        await self._follow(attached)
         await self.clock.until(minute)
         self.fire(line)
         if attached.hooked:
             await kit.end_a_job()
-        await kit.just_before(await self._newest())
+        await self._just_before(attached)
+
+    async def _follow(self, attached: Attached) -> None:
+        """A stream of a job that is the last in line, so that it does not end by itself."""
+        if attached.follows:
+            await self.kit.add_witness()
+            await attached.follow(self.fleet.members, self.kit.witness)
+
+    async def _just_before(self, attached: Attached) -> None:
+        """The last uses before the cut. They take a while, on a busy machine a long one, in which the line may drain:
+        so the gateway is asked once more whether there is work to cut, and where there is none it all begins anew."""
+        for attempt in range(1, TRIES + 1):
+            await self.kit.use_newest(await self._newest())
+            if await self._is_ripe(attached):
+                break
+            if attempt == TRIES or not await self._refill():
+                words = f"the cut finds too little work under way, after {attempt} of {TRIES} tries"
+                self.did("work_under_way", False, words)
+                break
+            await self._follow(attached)
+        await self.kit.touch()
+
+    async def _refill(self) -> bool:
+        """Put so many jobs in the line that both kinds are there; False where that cannot be done."""
+        for _ in range(WITNESSES):
+            found = await self._look_ahead()
+            if found is None or 0 < found.running < found.queued:
+                return True
+            if not (await self.kit.add_witness()).accepted:
+                return False
+            await self.clock.sleep(REFILL_SECONDS)
+        return False
+
+    async def _is_ripe(self, attached: Attached) -> bool:
+        """Whether the cut will find what the scenario wants to see cut; true where the gateway does not say."""
+        if attached.follows and len(attached.going_on) < len(self.fleet.members):
+            return False
+        if not set(JOB_SURFACES) & set(self.scenario.containment.surfaces):
+            return True
+        found = await self._look_ahead()
+        return found is None or 0 < found.running < found.queued
 
     async def _revoke_and_watch(self, attached: Attached) -> None:
         """The revocation with all probes around it; then how the open streams ended."""
@@ -117,10 +159,8 @@ class Cut:
         """
         added = 0
         while added < WITNESSES:
-            found = await self.fleet.first.preview(self._meant())
-            if found:
-                self.preview = Preview(tokens=found.tokens, queued=found.jobs.queued, running=found.jobs.running)
-            if found and 0 < found.jobs.running < found.jobs.queued:
+            found = await self._look_ahead()
+            if found and 0 < found.running < found.queued:
                 if not self.clock.seconds_to(minute):
                     return
                 await self.clock.sleep(min(PREVIEW_SECONDS, self.clock.seconds_to(minute)))
@@ -128,6 +168,14 @@ class Cut:
             added += 1
             await kit.add_witness()
             await self.clock.sleep(PREVIEW_SECONDS / 2)
+
+    async def _look_ahead(self) -> Preview | None:
+        """What the cut would touch; None where the gateway does not say."""
+        found = await self.fleet.first.preview(self._meant())
+        if found is None:
+            return None
+        self.preview = Preview(tokens=found.tokens, queued=found.jobs.queued, running=found.jobs.running)
+        return self.preview
 
     def _meant(self) -> Selector:
         """What the cut will touch. A notice names tokens, which no selector says: their cohort comes nearest."""
@@ -177,7 +225,7 @@ class Cut:
 
         async def before_cut() -> None:
             await self._keep_work_under_way(self.kit, self.clock.minutes())
-            await self.kit.just_before(await self._newest())
+            await self._just_before(attached)
 
         self.did("runbook", True, f"{response.loaded.runbook.name} begins")
         call = await response.run(

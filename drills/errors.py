@@ -4,7 +4,10 @@ DrillError               the drill itself failed            exit code 4
 ├── ScenarioError        a bad scenario or facts file       exit code 2
 ├── JournalError         a bad journal file                 exit code 2
 ├── TargetRefused        wrong address or admin token       exit code 2
+├── Unfit                the target cannot play the scenario exit code 2
 ├── TargetDown           nobody answers: nothing is known   exit code 3
+├── TargetBusy           another drill has the target       exit code 3
+├── LeaseLost            … has taken it since               exit code 3
 └── NotSteady            a check before the drill failed    exit code 3
 """
 
@@ -35,8 +38,26 @@ class TargetRefused(DrillError):
     exit_code = 2
 
 
+class Unfit(DrillError):
+    """The scenario asks for something that the target cannot do. The message names the line, and what to do."""
+
+    exit_code = 2
+
+
 class TargetDown(DrillError):
     """The target does not answer. A drill against it is inconclusive."""
+
+    exit_code = 3
+
+
+class TargetBusy(DrillError):
+    """Another drill has the target. Nothing was changed; later it may be free."""
+
+    exit_code = 3
+
+
+class LeaseLost(DrillError):
+    """The target is this drill's no more, so that nothing it saw since is its own doing."""
 
     exit_code = 3
 

@@ -4,7 +4,7 @@ Everything it learns is kept in plain attributes, so that a journal can be writt
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,13 +31,13 @@ from drills.progress import DrillEvent, EventKind
 from drills.replies import Status
 from drills.response import Response
 from drills.revoking import as_listed, by_notice
+from drills.rollback import ROLLBACK_SECONDS, Rollback
 from drills.scenario import MselLine, Scenario
 from drills.signing import ReporterKey
 from drills.steady import checked_after, checked_before
 from drills.sunset import Ending, SunsetSeen
 from drills.traffic import Crowd, plan_arrivals
 
-ROLLBACK_SECONDS = 10.0
 CONDITION_SECONDS = 0.1
 
 
@@ -66,17 +66,20 @@ class Exercise:
     jobs: list[JobTrace] | None = None
     chain: Chain | None = None
     replay_zero: float | None = None
-    dirty: bool = False
     seen: Status | None = None
     crowd: Crowd | None = None
     deeds: Deeds | None = None
     sunset: SunsetSeen | None = None
+    rollback: Rollback = field(init=False)
     _cut: Cut | None = None
     _ending: Ending | None = None
     _holders: Holders | None = None
     _fresh: Bearer | None = None
     _first_seq: int = 0
     _exposed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.rollback = Rollback(self.did)
 
     @property
     def client(self) -> GatewayClient:
@@ -130,7 +133,8 @@ class Exercise:
             held[cohort.id] = own
             if not cohort.short_lived:
                 (self.leaked if cohort.leaked else self.bystanders).extend(own)
-        self._did("issue", True, f"{len(self.leaked)} tokens to leak, {len(self.bystanders)} bystanders")
+        leak = f"{len(self.leaked)} tokens to leak, " if self.leaked else ""
+        self.did("issue", True, f"{leak}{len(self.bystanders)} {'bystanders' if leak else 'tokens'}")
         issued = await self.client.events(0, "token.issued")
         first = next(iter(held.values()))[0].accessor
         self._first_seq = max((event.seq for event in issued if event.accessor == first), default=0)
@@ -142,7 +146,7 @@ class Exercise:
                 if not found.ok:
                     raise NotSteady(f"steady state not met: {check.id}: {found.detail}")
         reporter = Reporter(self.client, self.key, self.seed)
-        self.deeds = Deeds(self.scenario, self.fleet, self.history, held, reporter, self._did)
+        self.deeds = Deeds(self.scenario, self.fleet, self.history, held, reporter, self.did)
         await self.deeds.set_up(self.clock.speed)
         await self._prepare_plot(self.deeds, held)
         traffic, bearers = self.scenario.population.traffic, self.leaked or self.bystanders
@@ -158,7 +162,7 @@ class Exercise:
             self._cut = Cut(
                 self.scenario, self.fleet, self.history, self.clock, kit, onlookers, self.leaked,
                 self.response,
-                issue=self._issue, did=self._did, tell=self._tell, fire=self._fire, reporter=deeds.reporter,
+                issue=self._issue, did=self.did, tell=self._tell, fire=self._fire, reporter=deeds.reporter,
             )  # fmt: skip
         elif self.scenario.scenario.plot == "sunset":
             self._ending = Ending(self.scenario, self.fleet.members, held, self.clock, self.seed)
@@ -172,7 +176,7 @@ class Exercise:
         if self.tells and topology.orders():
             self._tell("step", "Telling the replicas")
             told = await self.fleet.tell(topology, self._longest_seconds())
-            self._did("tell_replicas", True, f"{told} of {topology.replicas} told: {topology.told}")
+            self.did("tell_replicas", True, f"{told} of {topology.replicas} told: {topology.told}")
         status = await self.client.check_admin()
         await self.fleet.look(status)
         self.seen = status
@@ -194,7 +198,7 @@ class Exercise:
         await self.client.set_clock(start, self.clock.speed, running=True)
         self.clock.begin()
         self.replay_zero = self.history.now()
-        self._did("set_clock", True, f"{start}, {self.clock.speed:g} times real time")
+        self.did("set_clock", True, f"{start}, {self.clock.speed:g} times real time")
         endless: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as group:
 
@@ -225,7 +229,7 @@ class Exercise:
             return
         if self._ending and self.replay_zero is not None:
             await self._ending.announce(self.replay_zero)
-            self._did("sunset", True, "the end of the API is announced")
+            self.did("sunset", True, "the end of the API is scheduled")
             spawn(self._ending.run())
         if self._holders:
             spawn(self._holders.watch())
@@ -293,7 +297,7 @@ class Exercise:
         try:
             events = await self.client.events(self._first_seq)
         except DrillError as error:
-            self._did("read_events", False, str(error))
+            self.did("read_events", False, str(error))
             return
         self.chain = check_chain(events)
         if self.revoke is None:
@@ -308,46 +312,42 @@ class Exercise:
             watched = self.doomed | set(self.revoke.accessors)
             self.jobs = trace_jobs(events, self.revoke.id, watched, self.scenario.inflight.stop_within_seconds)
 
-    async def put_back(self) -> None:
-        """Roll back as the scenario says, each step whatever became of the others."""
+    async def put_back(self, taken_by: str | None = None) -> None:
+        """Roll back as the scenario says, each step whatever became of the others. What all tokens share is left alone
+        where another drill has the gateway: `taken_by` says which."""
         self.history.lift_limit()
-        # First what lies, so that the rest is done by gateways that do as they say.
-        steps: list[Callable[[], Awaitable[None]]] = [self._take_back]
-        steps += [self._ending.take_back] if self._ending else []
-        steps += [self.deeds.take_back] if self.deeds else []
-        steps += [self._cut.thaw] if self._cut else []
-        steps += [self._revoke_issued] if "revoke_issued" in self.scenario.rollback else []
-        steps += [self._stop_clock] if "stop_clock" in self.scenario.rollback else []
-        for step in steps:
-            try:
-                async with asyncio.timeout(ROLLBACK_SECONDS):
-                    await step()
-            except (DrillError, TimeoutError) as error:
-                self.dirty = True
-                self._did("rollback", False, str(error) or f"not done in {ROLLBACK_SECONDS:g} s")
+        step = self.rollback.step
+        if taken_by is not None:
+            self.rollback.leave(f"clock, phase and whatever was told to the gateway are left alone: {taken_by}")
+        else:
+            # First what lies, so that the rest is done by gateways that do as they say.
+            await step("what the replicas were told", self._take_back)
+            if self._ending:
+                await step("the planned end of the API", self._ending.take_back)
+            if self.deeds:
+                await step("outages, sinks and latency profile", self.deeds.take_back)
+            if self._cut:
+                await step("the mint freeze", self._cut.thaw)
+        if "revoke_issued" in self.scenario.rollback:
+            await step("the tokens that the drill issued", self._revoke_issued)
+        if "stop_clock" in self.scenario.rollback and taken_by is None:
+            await step("the replay clock", self._stop_clock)
 
     async def _take_back(self) -> None:
         if told := await self.fleet.take_back():
-            self._did("take_back", True, f"{told} replicas are right again")
+            self.did("take_back", True, f"{told} replicas are right again")
 
     async def _stop_clock(self) -> None:
         if self.replay_zero is not None:
             await self.client.set_clock(self.clock.time().isoformat(), self.clock.speed, running=False)
-            self._did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
+            self.did("stop_clock", True, self.clock.time().isoformat(timespec="seconds"))
 
     async def _revoke_issued(self) -> None:
         # A gateway that was told to lie may have answered that tokens are gone which are not.
         gone = set(self.revoke.accessors) if self.revoke and not self.fleet.lied else set()
         fresh = [each for each in (self._fresh, self._cut.fresh if self._cut else None) if each]
         held = (*self.leaked, *self._minted, *self.bystanders, *fresh)
-        left = [bearer for bearer in held if bearer.accessor not in gone]
-        answers = [
-            await self.client.revoke({"accessor": bearer.accessor}, "end of the exercise", ROLLBACK_SECONDS)
-            for bearer in left
-        ]
-        failed = sum(not answer.accepted for answer in answers)
-        self.dirty = self.dirty or failed > 0
-        self._did("revoke_issued", failed == 0, f"{len(left) - failed} of {len(left)} tokens left over are revoked")
+        await self.rollback.revoke(self.client, [bearer for bearer in held if bearer.accessor not in gone])
 
     def _longest_seconds(self) -> float:
         """How long the exercise may last, the putting back included."""
@@ -359,7 +359,7 @@ class Exercise:
     async def _set_phase(self, phase: str) -> None:
         await self.client.set_phase(phase)
         self.phase = phase
-        self._did("set_phase", True, phase)
+        self.did("set_phase", True, phase)
         self._tell("phase", f"Phase {phase}")
 
     def _note_phase(self, status: Status) -> None:
@@ -371,7 +371,7 @@ class Exercise:
         self.fired[line.id] = self.history.now()
         self._tell("inject", line.text, inject=line.id)
 
-    def _did(self, name: str, ok: bool, detail: str) -> None:
+    def did(self, name: str, ok: bool, detail: str) -> None:
         self.actions.append(Action(name=name, at=self.history.now(), ok=ok, detail=detail))
 
     def _tell(self, kind: EventKind, text: str, inject: str | None = None) -> None:

@@ -27,7 +27,8 @@ class Identity(_Part):
     """What the exercise is called and how it is marked.
 
     `plot` is what happens in it. leak: tokens leak and are cut off. notice: tokens are reported, held, and given back.
-    false_alarm: what is reported is nobody's, and nobody must be hit. sunset: the API itself ends.
+    false_alarm: what is reported is nobody's, and nobody must be hit. sunset: the API itself ends. `basis` says where
+    the plot comes from: `press_reports` needs facts that are reported, with their sources.
     """
 
     id: Identifier
@@ -36,6 +37,7 @@ class Identity(_Part):
     kind: Literal["tabletop", "functional", "automated"]
     classification: Literal["EXERCISE"]
     plot: Plot = "leak"
+    basis: Literal["invented", "press_reports"] = "invented"
     summary: Text
 
 

@@ -84,6 +84,11 @@ class FactBook(_Part):
             raise ValueError(f"fact written twice: {', '.join(sorted(repeated))}")
         return self
 
+    @property
+    def told(self) -> bool:
+        """Whether any of it comes from a source."""
+        return any(fact.sources for fact in self.facts)
+
     def select(self, ids: Iterable[str]) -> "FactBook":
         """The book with only the facts in `ids` (unknown ids are left out); sources and disagreements stay."""
         wanted = set(ids)

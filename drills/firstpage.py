@@ -33,7 +33,7 @@ class FirstPage:
 
 
 def first_page(journal: Journal, metrics: Metrics, unrated: Sequence[str]) -> FirstPage:
-    """The first page of a drill's report. `unrated` are objectives that wait for an evaluator."""
+    """The first page of the report of a leak. `unrated` are objectives that wait for an evaluator."""
     verdict = journal.verdict
     return FirstPage(
         tone=verdict.verdict,
@@ -46,7 +46,7 @@ def first_page(journal: Journal, metrics: Metrics, unrated: Sequence[str]) -> Fi
             Answer("Who was hit by mistake?", _collateral(journal, metrics), "bystanders-after"),
             Answer("What cannot be recalled?", _fetched(metrics), "fetched"),
         ],
-        steps=first_three([*_urgent(journal), *steps_of(verdict), *_lessons(journal, metrics, unrated)]),
+        steps=first_three([*urgent(journal), *steps_of(verdict), *_lessons(journal, metrics, unrated)]),
     )
 
 
@@ -60,13 +60,14 @@ def sentence(verdict: Verdict) -> str:
     beside = len({one.accessor for one in verdict.offences if one.rule == "bystander_refused"})
     parts = []
     if late:
-        parts.append(f"{_count(len(late), 'use')} of the leaked access went through after it was said to be cut")
+        parts.append(f"{count(len(late), 'use')} of the leaked access went through after it was said to be cut")
     if beside:
-        parts.append(f"{_count(beside, 'uninvolved token')} lost access without being meant")
+        parts.append(f"{count(beside, 'uninvolved token')} lost access without being meant")
     return ", and ".join(parts) + "."
 
 
-def _count(number: int, word: str) -> str:
+def count(number: int, word: str) -> str:
+    """A number with its word, in the plural where it should be."""
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 
@@ -123,11 +124,13 @@ def _fetched(metrics: Metrics) -> str:
         return "Nothing: no clip was fetched with leaked tokens."
     size = metrics.bytes_fetched
     words = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-    return f"{_count(metrics.clips_fetched, 'download')} with leaked tokens ({words})."
+    return f"{count(metrics.clips_fetched, 'download')} with leaked tokens ({words})."
 
 
-def _urgent(journal: Journal) -> list[str]:
-    return ["Clean the target up by hand: the drill could not put everything back."] if journal.dirty else []
+def urgent(journal: Journal) -> list[str]:
+    """What comes before everything else."""
+    left = "; ".join(journal.left) or "the drill could not put everything back"
+    return [f"Clean the target up by hand: {left}."] if journal.dirty else []
 
 
 def steps_of(verdict: Verdict) -> list[str]:
@@ -136,7 +139,7 @@ def steps_of(verdict: Verdict) -> list[str]:
     alive = _places(verdict, "alive")
     steps = []
     if alive:
-        steps.append(f"Close what is still open, then try each again: {_some(alive)}.")
+        steps.append(f"Close what is still open, then try each again: {some(alive)}.")
     if "I2" in broken:
         steps.append("Find what lets a refused token in again: a cache, or a replica that learns late.")
     if "I4" in broken:
@@ -167,7 +170,8 @@ def first_three(steps: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(steps))[:3]
 
 
-def _some(places: Sequence[str]) -> str:
+def some(places: Sequence[str]) -> str:
+    """The first six, and how many more."""
     shown = ", ".join(places[:6])
     return shown if len(places) <= 6 else f"{shown} and {len(places) - 6} more"
 
@@ -185,7 +189,7 @@ def strengths(rated: Rated, surfaces: Sequence[SurfaceResult]) -> list[tuple[str
         if one.rating in ("P", "S")
     ]
     dead = [one.place for one in surfaces if one.warm and one.after == "dead"]
-    return [*rows, *([(f"{len(dead)} places refused the token", _some(dead))] if dead else [])]
+    return [*rows, *([(f"{len(dead)} places refused the token", some(dead))] if dead else [])]
 
 
 def weaknesses(rated: Rated) -> list[tuple[str, str, str]]:

@@ -1,7 +1,8 @@
 """The gateway as a drill sees it: an HTTP client that times and keeps every request.
 
 Public calls return an Answer whatever happens, since being refused is what a drill looks for. Control calls raise:
-TargetDown when nobody answers, TargetRefused for a wrong address or admin token, DrillError otherwise.
+TargetDown when nobody answers or something else does, TargetRefused for a wrong address or admin token, DrillError
+otherwise.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from drills.callers import Answer, Bearer, Caller, bearer_in, form_of
 from drills.containment import Selector
 from drills.errors import DrillError, TargetDown, TargetRefused
-from drills.history import Exchange, History, outcome_of
+from drills.history import FOREIGN, PAGE, REDIRECT, Exchange, History, outcome_of
 from drills.population import Clip
 from drills.replies import EventsPage, GatewayEvent, ReplicaReply, ReplicasReply, RevocationReply, Status
 from drills.topology import Order
@@ -23,6 +24,7 @@ from drills.topology import Order
 Reply = TypeVar("Reply", bound=BaseModel)
 
 EVENTS_PAGE = 500
+NOT_MODIFIED = 304
 LONGEST_TOLD_SECONDS = 86_400.0
 
 
@@ -104,7 +106,7 @@ class GatewayClient:
 
     async def check_admin(self) -> Status:
         """Read /control/state with the admin token. Raises TargetRefused when it is not taken."""
-        return self._shaped(Status, await self._demand("state", "GET", "/control/state"))
+        return self.shaped(Status, await self._demand("state", "GET", "/control/state"))
 
     async def issue(
         self,
@@ -131,14 +133,14 @@ class GatewayClient:
         body["for_seconds"] = min(for_seconds, LONGEST_TOLD_SECONDS)
         if order.seconds is not None:
             body["seconds"] = order.seconds
-        told = self._shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))
+        told = self.shaped(ReplicasReply, await self._demand("tell", "PATCH", "/control/replicas", json=body))
         if not told.data:
             raise DrillError(f"/control/replicas told nobody of {order.replica}")
         return told.data[0]
 
     async def replicas(self) -> list[ReplicaReply]:
         """What each gateway was told."""
-        return self._shaped(ReplicasReply, await self._demand("replicas", "GET", "/control/replicas")).data
+        return self.shaped(ReplicasReply, await self._demand("replicas", "GET", "/control/replicas")).data
 
     async def set_phase(self, phase: str) -> None:
         await self._demand("phase", "PATCH", "/control/state", json={"phase": phase})
@@ -177,7 +179,7 @@ class GatewayClient:
         found: list[GatewayEvent] = []
         while True:
             path = f"/control/events?after={after}&limit={EVENTS_PAGE}&kind={kind}"
-            page = self._shaped(EventsPage, await self._demand("events", "GET", path))
+            page = self.shaped(EventsPage, await self._demand("events", "GET", path))
             found += page.data
             if not page.has_more or not page.data:
                 return found
@@ -198,7 +200,8 @@ class GatewayClient:
         return Caller("control", who)
 
     @staticmethod
-    def _shaped(model: type[Reply], answer: Answer) -> Reply:
+    def shaped(model: type[Reply], answer: Answer) -> Reply:
+        """The answer's body. Raises DrillError where it has another shape."""
         try:
             return model.model_validate(answer.body)
         except ValidationError as error:
@@ -208,14 +211,24 @@ class GatewayClient:
 
     async def _demand(self, who: str, method: str, path: str, *, json: Mapping[str, object] | None = None) -> Answer:
         """A control call that must succeed."""
-        answer = await self.send(self._control(who), "control", method, path, json=json)
-        status, where = answer.exchange.status, f"{method} {answer.exchange.path}"
+        return self.insist(await self.send(self._control(who), "control", method, path, json=json))
+
+    def insist(self, answer: Answer) -> Answer:
+        """The answer to a control call that had to succeed; raises as all of them do."""
+        status, where = answer.exchange.status, f"{answer.exchange.method} {answer.exchange.path}"
         if status is None:
             raise TargetDown(f"{self.target} does not answer ({where})")
+        code = answer.exchange.code or ""
+        if code in FOREIGN:
+            what = "an HTML page" if code == PAGE else "a redirect"
+            words = f"answers with {what} instead of the API's answer ({where}: {status})"
+            raise TargetDown(f"{self.target} {words}: something else stands before the gateway")
+        if status >= 500:
+            raise TargetDown(f"{self.target} is out of order ({where}: {status} {code}".rstrip() + ")")
         if status in (401, 403):
             raise TargetRefused(f"{self.target} refused the admin token ({where}: {status})")
         if not answer.accepted:
-            raise DrillError(f"{where} answered {status} {answer.exchange.code or ''}".rstrip())
+            raise DrillError(f"{where} answered {status} {code}".rstrip())
         return answer
 
     async def send(
@@ -269,7 +282,7 @@ class GatewayClient:
         end: float,
     ) -> Exchange:
         """The record of a request: accessor instead of token, path without its query (a link's signature is there)."""
-        code = _error_code(body)
+        code = _foreign(response) or _error_code(body)
         status = response.status_code if response is not None else None
         fetched = response is not None and surface in ("download", "signed_link")
         return Exchange(
@@ -289,6 +302,20 @@ class GatewayClient:
             bytes=len(response.content) if response is not None and fetched else None,
             replica=self.replica,
         )
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a page for people, which the API never gives."""
+    return "html" in headers.get("content-type", "").lower()
+
+
+def _foreign(response: httpx.Response | None) -> str | None:
+    """What came instead of an answer of the API's; None where one came, or nothing."""
+    if response is None:
+        return None
+    if is_page(response.headers) or response.content[:15].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return PAGE
+    return REDIRECT if 300 <= response.status_code < 400 and response.status_code != NOT_MODIFIED else None
 
 
 def _json(response: httpx.Response | None) -> object:

@@ -5,7 +5,8 @@ All times are seconds on one monotonic clock, counted from the drill's start. A 
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,15 +14,19 @@ from pydantic import BaseModel, ConfigDict
 from drills.errors import DrillError
 
 Actor = Literal["visitor", "probe", "bystander", "fresh", "holder", "client", "control"]
+# What stands before a gateway may answer in its place: with a page for people, or by sending them elsewhere.
+PAGE, REDIRECT = "html_page", "redirect"
+FOREIGN = frozenset({PAGE, REDIRECT})
 Outcome = Literal["accepted", "refused", "limited", "unclear", "fault"]
 
 
 class Exchange(BaseModel):
     """One request and its answer.
 
-    Outcome: accepted (2xx, 3xx), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
-    does not say whether the token still counts), fault (5xx or no answer). `replica` is the gateway that was asked,
-    where there are several.
+    Outcome: accepted (2xx, 304), refused (401, or 403 for a missing scope), limited (429), unclear (another 4xx: it
+    does not say whether the token still counts), fault (5xx, no answer, or none of the API's). `code` is the error's in
+    the answer, or says what came instead of one of the API: `html_page` or `redirect`. `replica` is the gateway that
+    was asked, where there are several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,8 +49,9 @@ class Exchange(BaseModel):
 
 
 def outcome_of(status: int | None, code: str | None, surface: str = "") -> Outcome:
-    """Sort an answer. `status` None means that none came. A shared link tells nobody why it is gone: 404."""
-    if status is None or status >= 500:
+    """Sort an answer. `status` None means that none came. A shared link tells nobody why it is gone: 404. Whatever its
+    status, an answer that is none of the API's says nothing about a token."""
+    if status is None or status >= 500 or code in FOREIGN:
         return "fault"
     if status < 400:
         return "accepted"
@@ -86,3 +92,20 @@ class History:
     def count(self, outcome: Outcome, *, actor: Actor = "visitor", surface: str = "submit") -> int:
         """How many exchanges of that kind there are so far."""
         return self.counts[actor, surface, outcome]
+
+
+# Fewer than these may be a hiccup.
+GONE_AFTER = 5
+HEARD_SURFACES = ("open_stream", "webhook")  # noted by the drill itself, not asked
+
+
+def went_away(exchanges: Sequence[Exchange]) -> str | None:
+    """That the target gave no answer from some moment to the end, and what came instead; None where it did not."""
+    asked = [each for each in exchanges if each.surface not in HEARD_SURFACES]
+    lost = list(takewhile(lambda each: each.outcome == "fault", reversed(asked)))
+    if len(lost) < GONE_AFTER:
+        return None
+    kinds = Counter(each.code or (str(each.status) if each.status else "no answer") for each in lost)
+    came = ", ".join(kind.replace("_", " ") for kind, _ in kinds.most_common(3))
+    since = min(each.start for each in lost)
+    return f"the target went away {since:.1f} s into the drill: {len(lost)} requests from there to the end got {came}"

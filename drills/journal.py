@@ -112,7 +112,7 @@ class Preview(_Part):
 
 
 class Journal(_Part):
-    """One drill."""
+    """One drill. `dirty`: not all could be put back; `left` says what."""
 
     format: Literal[1] = 1
     classification: Literal["EXERCISE"] = "EXERCISE"
@@ -147,6 +147,7 @@ class Journal(_Part):
     visitors: Visitors
     exchanges: list[Exchange]
     dirty: bool
+    left: list[str] = []
     verdict: Verdict
 
 

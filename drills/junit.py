@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree import ElementTree
 
+from drills.look import visible
+
 STATES = ("failure", "error", "skipped")
 # What XML 1.0 cannot hold, not even escaped.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -45,4 +47,4 @@ def junit(id: str, cases: Sequence[Case], started_at: datetime, seconds: float) 
 
 
 def _fit(text: str) -> str:
-    return NOT_XML.sub("\ufffd", text)
+    return NOT_XML.sub("\ufffd", visible(text))

@@ -7,6 +7,7 @@ directory, else there compressed, else into the system's temporary directory, pl
 import gzip
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,4 +74,6 @@ def _keep_text(text: str, out: Path) -> tuple[Path | None, str]:
                 refused = refused or f"{folder / name} could not be written: {error.strerror}"
             else:
                 return folder / name, refused
+    with suppress(OSError):  # it may hold what an earlier drill has kept
+        spare.rmdir()
     return None, refused

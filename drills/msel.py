@@ -95,7 +95,7 @@ class When(_Part):
         name = self.given()[0]
         value = getattr(self, name)
         shown = "" if value is True else f" {value:g}"
-        return f"when {name}{shown}" + (f" on {self.surface}" if self.surface else "")
+        return f"when {name.replace('_', ' ')}{shown}" + (f" on {self.surface}" if self.surface else "")
 
 
 CONDITIONS = [name for name in When.model_fields if name != "surface"]

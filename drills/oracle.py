@@ -33,13 +33,15 @@ class _Part(BaseModel):
 class RevokeCall(_Part):
     """The revocation as sent and answered. Seconds on the history's clock.
 
-    `outcome` is unknown after a timeout, a lost connection or a 5xx; `accessors` are the tokens it named.
+    `outcome` is unknown after a timeout, a lost connection, a 5xx, or an answer that is none of the API's; `code` is an
+    error's; `accessors` are the tokens it named.
     """
 
     start: float
     end: float
     outcome: Literal["acknowledged", "refused", "unknown"]
     status: int | None
+    code: str | None = None
     id: str | None = None
     acknowledged_at: float | None = None
     tokens: int | None = None
@@ -120,7 +122,7 @@ def judge(
     if revoke is None:
         return Verdict(verdict="inconclusive", reasons=["no revocation was sent"])
     if revoke.outcome != "acknowledged":
-        answer = f"status {revoke.status}" if revoke.status is not None else "no answer"
+        answer = f"status {revoke.status} {revoke.code or ''}".rstrip() if revoke.status is not None else "no answer"
         words = "was refused" if revoke.outcome == "refused" else "may or may not have happened"
         return Verdict(verdict="inconclusive", reasons=[f"the revocation {words} ({answer})"])
     jobs = None if jobs is None else [job.forgiven(bound) for job in jobs]

@@ -89,10 +89,9 @@ class ProbeKit:
         for probe in probes_of(member, self.caller, self._goods, self._wanted - {"submit", "cancel"}):
             await self._ask(probe)
 
-    async def just_before(self, newest: Bearer | None) -> None:
-        """The last uses before the revocation: the token on every replica, and one that was issued this second."""
+    async def use_newest(self, newest: Bearer | None) -> None:
+        """Use a token that was issued this second on every replica."""
         self._goods.newest = newest
-        await asyncio.gather(*(member.list_videos(self.caller) for member in self._members))
         if newest:
             await asyncio.gather(
                 *(
@@ -101,6 +100,10 @@ class ProbeKit:
                     for probe in probes_of(member, self.caller, self._goods, {"new_token"})
                 )
             )
+
+    async def touch(self) -> None:
+        """The last use before the revocation: the token on every replica, so that each has it to remember."""
+        await asyncio.gather(*(member.list_videos(self.caller) for member in self._members))
 
     async def end_a_job(self) -> None:
         """Cancel a job, so that webhooks have something to tell."""

@@ -53,7 +53,7 @@ def surface_id(result: SurfaceResult) -> str:
 
 
 def proofs_of(journal: Journal) -> list[Proof]:
-    """The evidence of every figure of a drill's report, in the order of the report."""
+    """The evidence of every figure of the report of a leak, in the order of the report."""
     return [*_spans(journal), *_tallies(journal), *_reach(journal), *_surfaces(journal)]
 
 
@@ -131,20 +131,29 @@ def _reach(journal: Journal) -> list[Proof]:
     beside = [each for each in journal.exchanges if each.actor == "bystander"]
     before = [each for each in beside if each.outcome == "accepted" and (ack is None or each.end <= ack)]
     after = [each for each in beside if ack is not None and each.start >= ack]
-    peak = max(journal.samples, key=lambda one: one.waiting, default=None)
+    peak, visitors = traffic_proofs(journal)
     id = f"its answer: revocation {journal.revoke.id}" if journal.revoke and journal.revoke.id else "no answer"
     jobs = f"{len(journal.jobs)} jobs of revoked tokens in the event list" if journal.jobs is not None else "not read"
-    visits = [each for each in journal.exchanges if each.actor == "visitor" and each.surface == "submit"]
     return [
         proof("leaked-used", "Leaked tokens issued, used", first_uses.values(), "the first accepted use of each"),
         proof("revoked", "Tokens revoked by the call", call, id),
         proof("jobs-queued", "Jobs stopped while queued", call, f"{id}; {jobs}"),
         proof("jobs-running", "Jobs stopped while running", call, f"{id}; {jobs}"),
         proof("fetched", "Clips fetched with leaked tokens", fetched),
-        proof("queue-peak", "Longest waiting line", [], f"/status {_at('asked', peak.at if peak else None)}"),
-        proof("visitors", "Visitors", visits, "their submits; the drill counted how each visit went"),
+        peak,
+        visitors,
         proof("bystanders-before", "Bystanders accepted before", before, f"{_held(journal)} bystander tokens held"),
         proof("bystanders-after", "Bystanders tried after", after, f"of these {_refused(after)} were refused; {id}"),
+    ]
+
+
+def traffic_proofs(journal: Journal) -> list[Proof]:
+    """The evidence of the longest waiting line and of the visitors."""
+    peak = max(journal.samples, key=lambda one: one.waiting, default=None)
+    visits = [each for each in journal.exchanges if each.actor == "visitor" and each.surface == "submit"]
+    return [
+        proof("queue-peak", "Longest waiting line", [], f"/status {_at('asked', peak.at if peak else None)}"),
+        proof("visitors", "Visitors", visits, "their submits; the drill counted how each visit went"),
     ]
 
 

@@ -65,7 +65,7 @@ def surface_rows(journal: Journal) -> list[TimelineRow]:
         second = each.lag if lives else each.first_refused
         if second is not None:
             text = f"last accepted use, revocation lag {lag_of(each)}" if lives else f"first refused use, {each.after}"
-            rows.append(_own_row(journal, round(ack + second, 6), "surface", each.place, text))
+            rows.append(own_row(journal, round(ack + second, 6), "surface", each.place, text))
     return rows
 
 
@@ -121,7 +121,7 @@ def _scripted(journal: Journal, line: MselLine) -> str:
 
 def _action_rows(journal: Journal) -> list[TimelineRow]:
     return [
-        _own_row(journal, action.at, "action", action.name, action.detail if action.ok else f"failed: {action.detail}")
+        own_row(journal, action.at, "action", action.name, action.detail if action.ok else f"failed: {action.detail}")
         for action in journal.actions
     ]
 
@@ -131,7 +131,7 @@ def _runbook_rows(journal: Journal) -> list[TimelineRow]:
     rows = []
     for step in journal.runbook.steps if journal.runbook else []:
         text = f"{step.text}: {step.got}, {step.took:.3f} s, by {step.by or step.owner}"
-        rows.append(_own_row(journal, step.started, "runbook", step.step, text))
+        rows.append(own_row(journal, step.started, "runbook", step.step, text))
     return rows
 
 
@@ -142,20 +142,20 @@ def _turning_points(journal: Journal) -> list[TimelineRow]:
     rows = []
     ack = acknowledged(journal)
     if journal.revoke:
-        rows.append(_own_row(journal, journal.revoke.start, "revocation", "revoke_sent", "revoke call sent"))
+        rows.append(own_row(journal, journal.revoke.start, "revocation", "revoke_sent", "revoke call sent"))
     if ack is not None and journal.revoke:
         text = f"revoke call acknowledged: {_count(journal.revoke.tokens)} tokens"
-        rows.append(_own_row(journal, ack, "revocation", "revoke_acknowledged", text))
+        rows.append(own_row(journal, ack, "revocation", "revoke_acknowledged", text))
         refused = [each for each in uses if each.outcome == "refused" and each.start >= ack]
         if refused:
             first = min(refused, key=lambda each: each.start)
             text = f"first refused use after it: {_place(first)} by {first.who}"
-            rows.append(_own_row(journal, first.start, "use", "first_refused", text))
+            rows.append(own_row(journal, first.start, "use", "first_refused", text))
     accepted = [each for each in uses if each.outcome == "accepted"]
     if accepted:
         last = max(accepted, key=lambda each: each.start)
         text = f"last accepted use: {_place(last)} by {last.who}"
-        rows.append(_own_row(journal, last.start, "use", "last_accepted", text))
+        rows.append(own_row(journal, last.start, "use", "last_accepted", text))
     return rows
 
 
@@ -163,7 +163,8 @@ def _place(each: Exchange) -> str:
     return f"{each.surface}@{each.replica}" if each.replica else each.surface
 
 
-def _own_row(journal: Journal, second: float, kind: str, id: str, text: str) -> TimelineRow:
+def own_row(journal: Journal, second: float, kind: str, id: str, text: str) -> TimelineRow:
+    """A line of the drill's own, at a second of the drill."""
     minute = replay_minute(journal, second)
     clock = replay_clock(journal, minute)
     return TimelineRow(second, minute, clock, scripted="", kind=kind, id=id, text=text, status="measured")

@@ -27,6 +27,21 @@ class Status(_Reply):
     version: str | None = None
     replicas: dict[str, str] = {}
     server_time: float | None = None
+    private_targets: str | None = None  # of /control/state only
+
+
+class KnownKey(_Reply):
+    """A key that signs notices."""
+
+    key_identifier: str
+    is_current: bool
+
+
+class Reporters(_Reply):
+    """GET /control/reporters."""
+
+    policy: str
+    keys: list[KnownKey]
 
 
 class ReplicaReply(_Reply):

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from drills.chart import draw
-from drills.firstpage import first_page, strengths, weaknesses
+from drills.firstpage import strengths, weaknesses
 from drills.journal import Journal, load_journal, write_atomically
 from drills.junit import Case, junit
-from drills.look import html_environment, markdown_environment
+from drills.look import html_environment, in_csv, markdown_environment
 from drills.matrix import lag_of, matrix_of, places_of
 from drills.metrics import measure
 from drills.oracle import SurfaceResult
-from drills.proofs import TALLIES, named_requests, proofs_of
+from drills.plot_pages import page_of
+from drills.proofs import TALLIES, named_requests
 from drills.ratings import Rating, Ratings, load_ratings
 from drills.readings import ObjectiveReading, in_order, objective_readings, surface_rows, timeline
 from drills.runbook_record import outcomes
+from drills.sections import evidence_of, moment_rows, requests_named, section_cases, sections_of
 
 # More offending requests than this are left to the journal, which has all of them.
 MOST_OFFENCES = 200
@@ -65,15 +67,16 @@ def render_html(journal: Journal, ratings: Ratings | None = None) -> str:
 
 
 def render_csv(journal: Journal) -> str:
-    """The timeline, one row each, RFC 4180 with plain line ends."""
+    """The timeline, one row each, RFC 4180 with plain line ends; no text is a formula to a spreadsheet."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for row in in_order([*timeline(journal), *surface_rows(journal)]):
+    for row in in_order([*timeline(journal), *surface_rows(journal), *moment_rows(journal)]):
         second = "" if row.second is None else f"{row.second:.6f}"
         minute = "" if row.minute is None else f"{row.minute:.4f}"
         lists = (" ".join(row.sources), " ".join(row.to), row.expect, row.objective)
-        writer.writerow((second, minute, row.clock, row.scripted, row.kind, row.id, row.text, row.status, *lists))
+        texts = (row.clock, row.scripted, row.kind, row.id, row.text, row.status, *lists)
+        writer.writerow((second, minute, *map(in_csv, texts)))
     return stream.getvalue()
 
 
@@ -84,7 +87,8 @@ def render_junit(journal: Journal) -> str:
 
 def _cases(journal: Journal) -> list[Case]:
     failed = journal.status == "failed" or journal.dirty
-    words = journal.error or "something of the drill was left behind on the target"
+    left = "; ".join(journal.left) or "something of the drill"
+    words = journal.error or f"left behind on the target: {left}"
     cases = [Case("drill", journal.status, "error" if failed else "passed", words if failed else "")]
     cases += [_objective_case(each) for each in objective_readings(journal, measure(journal))]
     done = {check.id: check for check in journal.checks}
@@ -95,6 +99,7 @@ def _cases(journal: Journal) -> list[Case]:
     if journal.runbook:
         rows = outcomes(journal.runbook, journal.verdict.verdict)
         cases += [Case("runbook", name, state, words) for name, state, words in rows]
+    cases += section_cases(journal)
     states = {"dead": "passed", "alive": "failure", "unknown": "error"}
     for place, result in places_of(journal.scenario.containment.surfaces, journal.verdict.surfaces):
         state = states[result.after] if result else "skipped"
@@ -116,7 +121,8 @@ def _view(journal: Journal, ratings: Ratings | None) -> dict[str, Any]:
     offences = journal.verdict.offences[:MOST_OFFENCES]
     rated = [(each, ratings.of(each.objective.id) if ratings else []) for each in objectives]
     unrated = [each.objective.id for each, given in rated if each.reading == "for the evaluator" and not given]
-    page, proofs = first_page(journal, metrics, unrated), proofs_of(journal)
+    page, proofs = page_of(journal, metrics, unrated), evidence_of(journal)
+    named = [*(one.request for one in offences if one.request is not None), *requests_named(journal)]
     return {
         "journal": journal,
         "scenario": journal.scenario,
@@ -131,8 +137,9 @@ def _view(journal: Journal, ratings: Ratings | None) -> dict[str, Any]:
         "tallies": [(name, title) for name, title, _ in TALLIES],
         "verdict": journal.verdict.verdict.replace("_", " "),
         "durations": [fact for fact in journal.facts.facts if fact.unit == "minutes" and fact.sources],
+        **sections_of(journal),
         "proofs": proofs,
-        "requests": named_requests(journal.exchanges, proofs, [one.request for one in offences if one.request]),
+        "requests": named_requests(journal.exchanges, proofs, named),
         **after_words(rated, journal.verdict.surfaces, page.steps),
     }
 

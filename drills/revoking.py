@@ -37,6 +37,7 @@ def read_revoke(answer: Answer) -> RevokeCall:
         end=exchange.end,
         outcome="unknown" if exchange.outcome == "fault" else "refused",
         status=exchange.status,
+        code=exchange.code,
     )
 
 
@@ -81,6 +82,7 @@ def read_notice(answer: Answer, call: NoticeCall) -> RevokeCall:
         end=exchange.end,
         outcome=outcomes[call.outcome],
         status=call.status,
+        code=call.code,
         tokens=call.true_positives,
         accessors=list(call.accessors),
     )

@@ -101,6 +101,7 @@ class RunbookRun:
     _end: Literal["done", "failed"] | None = None
     _why: str = ""
     _cut: bool = False
+    _first_cut: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """From its start to an end."""
@@ -137,9 +138,12 @@ class RunbookRun:
     async def _take(self, name: str, branch: str | None) -> str:
         """Do one step and note it. Where it leads."""
         step = self.loaded.runbook.steps[name]
-        if isinstance(step, Action) and step.cuts and not self._cut:
-            self._cut = True
-            await self.doors.before_cut()
+        if isinstance(step, Action) and step.cuts:
+            # Another branch's cut waits too, until everything was used once more.
+            async with self._first_cut:
+                if not self._cut:
+                    await self.doors.before_cut()
+                    self._cut = True
         self.doors.tell(f"Runbook: {name} ({step.does if isinstance(step, Action) else step.type})")
         started = self.now()
         try:

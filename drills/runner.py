@@ -5,24 +5,26 @@ import platform
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
 from drills.alarms import judge_false_alarm, judge_notices
 from drills.clock import ReplayClock
-from drills.errors import DrillError
+from drills.errors import DrillError, LeaseLost, TargetDown
 from drills.exercise import Exercise
 from drills.facts import load_facts
 from drills.fleet import Fleet
 from drills.gateway import GatewayClient
-from drills.history import History
+from drills.history import History, went_away
 from drills.journal import DrillStatus, HeldToken, Journal, Versions, Visitors
 from drills.keeping import keep, make_room
+from drills.lease import Lease, whereabouts
+from drills.needs import ensure_believed, ensure_fit
 from drills.oracle import WARM_SECONDS, Verdict, VerdictWord, judge
 from drills.progress import DrillEvent
 from drills.replies import Status
@@ -47,7 +49,8 @@ class DrillResult:
     """How a drill ended.
 
     `exit_code`: 0 contained, 1 not contained, 3 inconclusive, 4 the drill itself failed. `paths` holds the files
-    written, by name: journal.json, report.html, report.md, junit.xml, timeline.csv.
+    written, by name: journal.json, report.html, report.md, junit.xml, timeline.csv. `left` says what could not be put
+    back on the target.
     """
 
     status: DrillStatus
@@ -57,6 +60,7 @@ class DrillResult:
     error: str | None
     out: Path
     paths: dict[str, Path]
+    left: list[str] = field(default_factory=list)
 
 
 async def run_drill(
@@ -94,9 +98,14 @@ async def run_drill(
 
     Raises:
         TargetDown: nobody answers at the start (exit code 3).
+        ScenarioError: a runbook, and nothing for it to cut (exit code 2).
+        Unfit: the target cannot do what the scenario asks for; nothing was changed (exit code 2).
+        TargetBusy: another drill has the target; nothing was changed (exit code 3).
         TargetRefused: the address is no gateway, or refuses the admin token (exit code 2).
         OutUnusable: nothing can be written into `out` (exit code 2).
     """
+    if runbook:
+        scenario.ensure_cut("runbook")
     make_room(out)
     response = Response(*runbook, target.rstrip("/"), admin_token, out, transport) if runbook else None
     more = int(runbook[0].runbook.longest_seconds() * RUNBOOK_REQUESTS) if runbook else 0
@@ -110,14 +119,23 @@ async def run_drill(
     started = datetime.fromtimestamp(wall(), UTC)
     clock = ReplayClock(scenario.clock.start, speed or scenario.clock.speed, asyncio.get_running_loop().time)
     planned = scenario.seed if seed is None else seed
-    exercise = Exercise(
-        scenario, fleet, history, clock, planned, on_event, on_leak, tells, response, _key(scenario, register)
-    )
+    exercise = Exercise(scenario, fleet, history, clock, planned, on_event, on_leak, tells, response)
+    lease = Lease(client, scenario.scenario.id, whereabouts())
     try:
         await client.ready()
         seen = await client.check_admin()
-        await fleet.join(seen, connect)
-        status, error = await _run(exercise, stop)
+        await ensure_fit(scenario, client, seen, with_key=register is not None)
+        # Before anything is changed, there or here: what another drill relies on stays as it is.
+        if not await lease.begin():
+            exercise.did("lease", False, "this gateway knows no lease: nothing keeps another drill off it")
+        try:
+            exercise.key = _key(scenario, register)
+            await ensure_believed(scenario, client, exercise.key)
+            await fleet.join(seen, connect)
+            status, error = await _run(exercise, lease, stop)
+        finally:
+            if failure := await lease.end():
+                exercise.did("lease", False, f"not given back ({failure}); it runs out by itself")
     finally:
         await fleet.aclose()
     journal = _journal(exercise, exercise.seen or seen, status, error, started)
@@ -138,8 +156,22 @@ async def _within(seconds: float, run: Awaitable[None]) -> None:
         await run
 
 
-async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
-    """Run to the end, to `stop`, or to an error; then put back."""
+async def _run(exercise: Exercise, lease: Lease, stop: asyncio.Event | None) -> tuple[DrillStatus, DrillError | None]:
+    """Run to the end, to `stop`, or to an error; then put back. The lease is renewed until that is done."""
+    keeping = asyncio.ensure_future(lease.keep())
+    try:
+        status, error = await _until_it_ends(exercise, keeping, stop)
+        await exercise.put_back(lease.taken_by)
+    finally:
+        keeping.cancel()
+        # One that was lost while things were put back has nothing left to end.
+        await asyncio.gather(keeping, return_exceptions=True)
+    return ("failed" if error else status), error
+
+
+async def _until_it_ends(
+    exercise: Exercise, keeping: asyncio.Future[NoReturn], stop: asyncio.Event | None
+) -> tuple[DrillStatus, DrillError | None]:
     limit = exercise.scenario.clock.minutes * 60 / exercise.clock.speed + exercise.scenario.limits.overtime_seconds
     limit += exercise.response.loaded.runbook.longest_seconds() if exercise.response else 0
     work = asyncio.ensure_future(_within(limit, exercise.run()))
@@ -147,7 +179,8 @@ async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillSta
     status: DrillStatus = "completed"
     error: DrillError | None = None
     try:
-        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {work, waiter, keeping}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         # Ctrl-C arrives here; it ends the drill like `stop`, so that the journal is still written.
         status = "interrupted"
@@ -164,8 +197,9 @@ async def _run(exercise: Exercise, stop: asyncio.Event | None) -> tuple[DrillSta
         error = DrillError(f"the drill took longer than {limit:g} s")
     except Exception as failure:  # noqa: BLE001 - whatever broke, the journal of what happened is written
         error = _drill_error(failure)
-    await exercise.put_back()
-    return ("failed" if error else status), error
+    if error is None and keeping.done() and (lost := keeping.exception()) is not None:
+        error = _drill_error(lost)
+    return status, error
 
 
 def _drill_error(failure: BaseException) -> DrillError:
@@ -215,7 +249,8 @@ def _journal(
         samples=exercise.samples,
         visitors=Visitors(**asdict(counts)),
         exchanges=exercise.history.exchanges,
-        dirty=exercise.dirty,
+        dirty=bool(exercise.rollback.left),
+        left=exercise.rollback.left,
         verdict=_verdict(exercise, status, error),
     )
 
@@ -229,9 +264,13 @@ def _verdict(exercise: Exercise, status: DrillStatus, error: DrillError | None) 
         verdict = verdict.model_copy(
             update={"verdict": "inconclusive", "reasons": [f"not as before: {', '.join(lost)}"]}
         )
-    if status == "completed" or verdict.verdict == "not_contained":
+    if verdict.verdict == "inconclusive" and (gone := went_away(exercise.history.exchanges)):
+        verdict = verdict.model_copy(update={"reasons": [gone, *verdict.reasons]})
+    # What clients saw of a gateway that another drill has taken may be that drill's doing.
+    if status == "completed" or (verdict.verdict == "not_contained" and not isinstance(error, LeaseLost)):
         return verdict
-    reason = f"the drill failed: {error}" if error else "the drill was interrupted"
+    failed = "the target went away" if isinstance(error, TargetDown) else "the drill failed"
+    reason = f"{failed}: {error}" if error else "the drill was interrupted"
     return verdict.model_copy(update={"verdict": "inconclusive", "reasons": [reason, *verdict.reasons]})
 
 
@@ -294,6 +333,7 @@ def _write(journal: Journal, out: Path, error: DrillError | None) -> DrillResult
         error="; ".join(str(each) for each in (error, kept.error) if each) or None,
         out=out,
         paths=kept.paths,
+        left=journal.left,
     )
 
 

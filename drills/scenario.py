@@ -110,6 +110,14 @@ class Scenario(_Part):
         """The only line of that kind (a leak has one leak_posted and one access_ended)."""
         return next(line for line in self.msel if line.inject == kind)
 
+    def ensure_cut(self, what: str) -> None:
+        """Raises ScenarioError where no token leaks: there is nothing to cut for `what`."""
+        if self.scenario.plot != "leak":
+            raise ScenarioError(
+                f"{what}: in scenario {self.scenario.id} (plot {self.scenario.plot}) no token leaks, so nothing can be "
+                "cut; choose one with plot leak"
+            )
+
     @property
     def sends_notices(self) -> bool:
         """Whether any notice is sent, by a line or as the cut."""
@@ -118,11 +126,10 @@ class Scenario(_Part):
     def book(self, shipped: FactBook) -> FactBook:
         """The facts that the document names, out of the shipped ones and its own, with their sources."""
         kept = shipped.select(self.fact_ids())
-        told = any(fact.sources for fact in kept.facts)
         return FactBook(
-            sources=[*(kept.sources if told else []), *self.sources],
+            sources=[*(kept.sources if kept.told else []), *self.sources],
             facts=[*kept.facts, *self.own_facts],
-            disagreements=kept.disagreements if told else [],
+            disagreements=kept.disagreements if kept.told else [],
         )
 
     def fact_ids(self) -> list[str]:
@@ -188,6 +195,8 @@ def _check_facts(scenario: Scenario, shipped: FactBook, label: str) -> None:
     if missing:
         raise ScenarioError(f"{label}: facts not in own_facts and not in seeds/facts.yaml: {', '.join(missing)}")
     try:
-        scenario.book(shipped)
+        book = scenario.book(shipped)
     except ValidationError as error:
         raise ScenarioError(f"{label}: own_facts: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+    if scenario.scenario.basis == "press_reports" and not any(fact.status == "reported" for fact in book.facts):
+        raise ScenarioError(f"{label}: scenario.basis: press_reports needs facts that are reported; none is named")

@@ -18,7 +18,8 @@ TAKEN = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\
 
 class Told(BaseModel):
     """A security event that a sink was sent. `kinds` are the last parts of its event types; `id` is its `jti`, the same
-    for each attempt; `accessor` is the token that it is about, None where it names none."""
+    for each attempt; `accessor` is the token that it is about, None where it names none. Seconds on the history's
+    clock: `acknowledged` is when the sink had answered 202, None where the gateway was gone by then."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,6 +28,7 @@ class Told(BaseModel):
     id: str
     kinds: list[str]
     accessor: str | None
+    acknowledged: float | None = None
 
 
 class SinkReceiver:
@@ -59,22 +61,22 @@ class SinkReceiver:
         with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             body = await reader.readexactly(min(_length(head), MOST_BYTES))
-            self._keep(at, body)
+            told, place = self._read(at, body), len(self.told)
+            self.told.append(told)
             writer.write(TAKEN)
             await writer.drain()
+            self.told[place] = told.model_copy(update={"acknowledged": self._history.now()})
         writer.close()
 
-    def _keep(self, at: float, body: bytes) -> None:
+    def _read(self, at: float, body: bytes) -> Told:
         claims = claims_of(body)
         subject = claims.get("sub_id")
-        self.told.append(
-            Told(
-                sink=self._number,
-                at=at,
-                id=str(claims.get("jti", "")),
-                kinds=sorted(str(kind).rpartition("/")[2] for kind in claims.get("events") or {}),
-                accessor=_accessor(subject) if isinstance(subject, Mapping) else None,
-            )
+        return Told(
+            sink=self._number,
+            at=at,
+            id=str(claims.get("jti", "")),
+            kinds=sorted(str(kind).rpartition("/")[2] for kind in claims.get("events") or {}),
+            accessor=_accessor(subject) if isinstance(subject, Mapping) else None,
         )
 
     async def aclose(self) -> None:

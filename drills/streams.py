@@ -11,7 +11,7 @@ import json
 import httpx
 
 from drills.callers import Caller
-from drills.gateway import GatewayClient
+from drills.gateway import GatewayClient, is_page
 from drills.history import Exchange, History, Outcome
 
 # Ends within 250 ms are promised; what was under way may arrive until then, and one more for a busy machine.
@@ -48,7 +48,7 @@ class OpenStream:
         kind = ""
         try:
             async with self._client.stream(self._caller, self._video) as response:
-                if response.status_code != 200:
+                if response.status_code != 200 or is_page(response.headers):
                     return
                 async for line in response.aiter_lines():
                     name, _, value = line.partition(": ")

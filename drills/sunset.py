@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from drills.callers import Answer, Bearer, Caller
 from drills.clock import ReplayClock
 from drills.gateway import GatewayClient
-from drills.history import Exchange
+from drills.history import FOREIGN, Exchange
 from drills.invariants import Rule, offence_of, symptoms
 from drills.oracle import Verdict
 from drills.population import Cohort
@@ -27,6 +27,9 @@ PATH = "/control/sunset"
 # Replicas read the schedule every quarter second; what is asked so near to a change may be answered either way.
 HEEDED_SECONDS = 0.6
 ENDED = 410
+# What an answer says the end with: RFC 9745, RFC 8594, and where to read more.
+NAMES = ("Deprecation", "Sunset", "Link")
+MOST_OF_A_HEADER = 300
 
 
 class _Part(BaseModel):
@@ -41,9 +44,18 @@ class Span(_Part):
     status: int
 
 
+class HeaderSeen(_Part):
+    """A header that says that the API ends, as a client was sent it last; `answers` counts those that bore it."""
+
+    name: str
+    value: str
+    answers: int
+
+
 class ClientSeen(_Part):
     """A simulated client. Seconds of the drill, None where it did not happen: when it first saw the headers, when it
-    was first refused, and when it stopped. `after_end` counts its calls after the end."""
+    was first refused, and when it stopped. `after_end` counts its calls after the end; `headers` are those that it was
+    sent."""
 
     accessor: str
     principal: str
@@ -53,6 +65,7 @@ class ClientSeen(_Part):
     first_refusal: float | None = None
     stopped: float | None = None
     after_end: int = 0
+    headers: list[HeaderSeen] = []
 
 
 class SunsetSeen(_Part):
@@ -97,6 +110,7 @@ class Ending:
             for cohort in scenario.population.cohorts
             for bearer in held[cohort.id]
         ]
+        self._sent: dict[str, dict[str, HeaderSeen]] = {bearer.accessor: {} for _, bearer, _ in self._clients}
         self._seen: dict[str, dict[str, float]] = {bearer.accessor: {} for _, bearer, _ in self._clients}
         self._set = False
 
@@ -133,6 +147,7 @@ class Ending:
             exchange = answer.exchange
             counts["calls"] += 1
             counts["after_end"] += exchange.start >= self._end + HEEDED_SECONDS
+            self._note_headers(self._sent[bearer.accessor], answer)
             if self._bears_headers(answer):
                 self._headed.append(exchange.n)
                 seen.setdefault("first_headers", exchange.start)
@@ -142,6 +157,12 @@ class Ending:
                 seen["stopped"] = exchange.end
                 return
             minute += self._plan.call_every_minutes
+
+    def _note_headers(self, sent: dict[str, HeaderSeen], answer: Answer) -> None:
+        for name in NAMES:
+            if (value := answer.headers.get(name.lower())) is not None:
+                before = sent[name].answers if name in sent else 0
+                sent[name] = HeaderSeen(name=name, value=value[:MOST_OF_A_HEADER], answers=before + 1)
 
     def _bears_headers(self, answer: Answer) -> bool:
         """Deprecation (RFC 9745) with a date, and Sunset (RFC 8594) with that of the end, to the second."""
@@ -174,6 +195,7 @@ class Ending:
                     first_headers=self._seen[bearer.accessor].get("first_headers"),
                     first_refusal=self._seen[bearer.accessor].get("first_refusal"),
                     stopped=self._seen[bearer.accessor].get("stopped"),
+                    headers=[*self._sent[bearer.accessor].values()],
                 )
                 for cohort, bearer, counts in self._clients
             ],
@@ -240,7 +262,7 @@ def _time_of(each: Exchange, seen: SunsetSeen) -> tuple[Time, int]:
 
 
 def _broken_rule(each: Exchange, time: Time, status: int, *, headed: bool) -> Rule | None:
-    if time == "either" or each.status is None:
+    if time == "either" or each.status is None or each.code in FOREIGN:
         return None
     if time == "ended" and each.status != ENDED:
         return "served_after_end"

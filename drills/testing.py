@@ -93,6 +93,8 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     revoked_at: float = 0.0
     asked: str = ""
+    held_by: str = ""
+    leases: list[str] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
@@ -128,6 +130,13 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             if job.status == "queued" and not any(each.status == "in_progress" for each in self.jobs.values()):
                 job.status, job.started = "in_progress", self._now()
                 self._event("job.started", job.accessor, job.id)
+
+    def drain(self) -> None:
+        """All that waits or runs is done at once, as after a moment in which only the workers got on."""
+        for job in self.jobs.values():
+            if job.status in ("queued", "in_progress"):
+                job.status = "completed"
+                self._event("job.completed", job.accessor, job.id)
 
     def _event(self, kind: str, accessor: str | None, job: str | None, at: float | None = None, **data: object) -> None:
         when = EPOCH + (self._now() if at is None else at)
@@ -224,11 +233,27 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             return httpx.Response(200, json=body)
         if path == "/replicas":
             return self._replicas(body)
+        if path.startswith("/drill"):
+            return self._lease(request, body)
         if path == "/events":
             return self._read_events(request)
         if path == "/revocations/preview":
             return httpx.Response(200, json=self._effect(self._selected(body["selector"])))
         return await self._revoke(request, body)
+
+    def _lease(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
+        """One drill at a time; a lease that is given back is kept in `leases` all the same."""
+        if request.method == "POST":
+            if self.held_by:
+                return _error(409, "drill_under_way")
+            self.leases.append(f"drill_{len(self.leases) + 1}")
+            self.held_by = self.leases[-1]
+            return httpx.Response(201, json={"id": self.held_by, **body})
+        if not request.url.path.endswith(f"/{self.held_by}") or not self.held_by:
+            return _error(409 if self.held_by else 404, "drill_under_way" if self.held_by else "not_found")
+        if request.method == "DELETE":
+            self.held_by = ""
+        return httpx.Response(200, json={"id": self.held_by})
 
     def _replicas(self, body: dict[str, Any]) -> httpx.Response:
         if body:

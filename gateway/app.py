@@ -15,12 +15,14 @@ from gateway.clients import ClientBook
 from gateway.clock import Clock
 from gateway.control import clients as control_clients
 from gateway.control import credits as control_credits
+from gateway.control import drill as control_drill
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
 from gateway.control import metrics as control_metrics
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
 from gateway.control import replicas as control_replicas
+from gateway.control import reporters as control_reporters
 from gateway.control import restorations as control_restorations
 from gateway.control import revocations as control_revocations
 from gateway.control import shares as control_shares
@@ -119,6 +121,8 @@ ROUTERS = (
     control_clients.router,
     control_profile.router,
     control_sunset.router,
+    control_reporters.router,
+    control_drill.router,
     control_faults.router,
     control_replicas.router,
     control_events.router,

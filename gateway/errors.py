@@ -236,7 +236,7 @@ class UnprocessableRequest(APIError):
 
 
 class QueueFull(APIError):
-    """The waiting line is at its limit."""
+    """The waiting line is at its limit, or what is left of it is kept for tokens with fewer videos in line."""
 
     status = 429
     type = "rate_limit_error"

@@ -71,6 +71,8 @@ class EventKind(StrEnum):
     CLOCK_SET = "clock.set"
     BROADCAST_SET = "broadcast.set"
     PROFILE_SET = "profile.set"
+    DRILL_BEGAN = "drill.began"
+    DRILL_ENDED = "drill.ended"
     SUNSET_SET = "sunset.set"
     SUNSET_REMOVED = "sunset.removed"
     FAULT_SET = "fault.set"

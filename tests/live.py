@@ -94,6 +94,15 @@ def live_gateway(data: Path, *, workers: int = 1, replicas: int = 1, **settings:
         yield Live(supervisor)
 
 
+def path_with_program(folder: Path) -> str:
+    """What PATH must be for a shell that is to find this program under its name; a file is put in `folder`."""
+    program = folder / "bin" / "leakdrill"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
 def leakdrill(*arguments: str, cwd: Path, within: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the program as a shell would."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEAKDRILL_")}

@@ -2,16 +2,20 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
 import pytest
 import yaml
 
 from desk import Desk
+from frontend.settings import Settings as PageSettings
 from gateway import settings as settings_module
-from gateway.cli import COMMANDS
+from gateway.cli import program
+from gateway.settings import Settings
 from scraping import Figures, answer, read
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +32,17 @@ QUERIES = [
     *((panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]),
     *((one["name"], one["expr"]) for one in DASHBOARD["annotations"]["list"]),
 ]
-LISTENING = {"gateway": "8000", "page": "7860", "postgres": "5432", "prometheus": "9090", "grafana": "3000"}
+LISTENING = {
+    "gateway-1": "8000",
+    "gateway-2": "8001",
+    "page": "7860",
+    "postgres": "5432",
+    "prometheus": "9090",
+    "grafana": "3000",
+}
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+# What the image sets for every part.
+IMAGE = dict(re.findall(r"^(?:ENV|   ) ?(LEAKDRILL_\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
 IN_DASHBOARD = re.compile(r"leakdrill_[a-z_]+")
 
 
@@ -50,20 +64,47 @@ def test_the_services_are_two_gateways_workers_and_a_page_on_postgresql_and_two_
             assert re.fullmatch(r"[\w./-]+:v?\d[\w.]*", service["image"]), service["image"]
 
 
+def commands(service: dict[str, Any]) -> list[list[str]]:
+    """Each call of `leakdrill` that a service makes, as words."""
+    if service.get("entrypoint") != ["sh", "-c"]:
+        assert "entrypoint" not in service
+        return [service["command"]]
+    (script,) = service["command"]
+    return [shlex.split(found) for found in re.findall(r"leakdrill ([^)\n]*)", script)]
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """The options of a call, by name; fails with a usage error where the program would."""
+    command: click.Command = program
+    name, rest = "leakdrill", list(words)
+    context = click.Context(program)
+    while isinstance(command, click.Group):
+        name, *rest = rest
+        found = command.get_command(context, name)
+        if found is None:
+            raise click.UsageError(f"there is no command {name}")
+        command = found
+    return dict(command.make_context(name, rest).params)
+
+
+def settings_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings with which a part runs: by its image, its environment and its command."""
+    for variable, value in {**IMAGE, **OURS[name]["environment"]}.items():
+        monkeypatch.setenv(variable, str(value))
+    (words,) = commands(OURS[name])
+    options = {key: value for key, value in parsed(words).items() if key in Settings.model_fields}
+    return settings_module.load(**options)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_part_is_started_by_a_command_with_settings_that_there_are(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = OURS[name]
-    said = " ".join(service["command"])
-    words = said.replace("$$(", " ").split()
-    command = words[words.index("leakdrill") + 1] if "leakdrill" in words else words[0]
-    assert command in COMMANDS
     assert set(service["environment"]) <= variables()
-    for variable, value in service["environment"].items():
-        monkeypatch.setenv(variable, str(value))
-    found = settings_module.load()
+    found = settings_of(name, monkeypatch)
     assert found.replica == service["environment"].get("LEAKDRILL_REPLICA", "r1")
+    assert str(found.data) in [volume.split(":")[1] for volume in service["volumes"]]
     if name != "page":
         url = urlsplit(str(found.database))
         server = SERVICES["postgres"]["environment"]
@@ -73,6 +114,32 @@ def test_a_part_is_started_by_a_command_with_settings_that_there_are(
             server["POSTGRES_PASSWORD"],
             f"/{server['POSTGRES_DB']}",
         )
+
+
+@pytest.mark.parametrize("words", [["gateway", "--ports", "1"], ["worker", "--slots", "none"], ["tokens", "issued"]])
+def test_a_command_that_the_program_does_not_know_would_be_found(words: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parsed(words)
+
+
+@pytest.mark.parametrize("name", ["gateway-1", "gateway-2"])
+def test_a_gateway_is_where_it_says_as_this_machine_sees_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drill asks one gateway for the addresses of all."""
+    found = settings_of(name, monkeypatch)
+    assert found.host == "0.0.0.0"
+    assert str(found.port) == LISTENING[name]
+    assert [f"http://{port.rpartition(':')[0]}" for port in OURS[name]["ports"]] == [found.own_url]
+    said = json.dumps(OURS[name].get("healthcheck", DOCKERFILE[DOCKERFILE.index("HEALTHCHECK") :]))
+    assert f"{found.own_url}/readyz" in said
+
+
+def test_the_page_understands_what_it_is_told() -> None:
+    told = {**IMAGE, **OURS["page"]["environment"]}
+    found = PageSettings.from_environment(told)
+    assert (found.host, str(found.port)) == ("0.0.0.0", LISTENING["page"])
+    assert str(found.tokens_file) == told["LEAKDRILL_PAGE_TOKENS_FILE"]
+    assert found.gateway_url == told["LEAKDRILL_GATEWAY_URL"]
+    assert f"http://127.0.0.1:{found.port}/state" in " ".join(OURS["page"]["healthcheck"]["test"])
 
 
 def test_the_page_reads_the_file_that_its_token_is_written_to() -> None:
@@ -89,14 +156,14 @@ def test_ports_paths_and_services_that_a_service_names_exist(name: str) -> None:
     for port in service.get("ports", ()):
         address, _, inner = port.rpartition(":")
         assert address.startswith("127.0.0.1:")
-        assert inner == LISTENING[name.rstrip("-12")]
+        assert inner == LISTENING[name]
     for volume in service.get("volumes", ()):
         source = volume.split(":")[0]
         assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
     assert set(service.get("depends_on", ())) <= set(SERVICES)
     for address in re.findall(r"https?://([a-z0-9.-]+):(\d+)", json.dumps(service)):
         host, inner = address
-        assert host == "127.0.0.1" or inner == LISTENING[host.rstrip("-12")]
+        assert host == "127.0.0.1" or inner == LISTENING[host]
 
 
 def test_no_two_services_publish_the_same_port() -> None:
@@ -105,13 +172,13 @@ def test_no_two_services_publish_the_same_port() -> None:
 
 
 def test_the_image_listens_where_it_is_published_and_brings_the_driver() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"EXPOSE {LISTENING['gateway']} {LISTENING['page']}" in dockerfile
-    assert "-r requirements-postgres.txt" in dockerfile
+    assert f"EXPOSE {LISTENING['gateway-1']} {LISTENING['page']}" in DOCKERFILE
+    assert set(IMAGE) <= variables()
+    assert "-r requirements-postgres.txt" in DOCKERFILE
     pins = (ROOT / "requirements-postgres.txt").read_text()
     assert re.search(r"^psycopg-binary==", pins, re.MULTILINE)
     allowed = (ROOT / ".dockerignore").read_text().split()
-    for copied in re.findall(r"^COPY (?!--)(.*) \S+$", dockerfile, re.MULTILINE):
+    for copied in re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE):
         for one in copied.split():
             assert (ROOT / one).exists()
             assert f"!{one}" in allowed or one == "pyproject.toml"
@@ -121,8 +188,8 @@ def test_the_image_listens_where_it_is_published_and_brings_the_driver() -> None
 async def test_prometheus_asks_the_gateways_where_they_answer(desk: Desk) -> None:
     (job,) = PROMETHEUS["scrape_configs"]
     (group,) = job["static_configs"]
-    gateways = {name for name, service in OURS.items() if service["command"] == ["gateway"]}
-    assert set(group["targets"]) == {f"{name}:{LISTENING['gateway']}" for name in gateways}
+    gateways = {name for name, service in OURS.items() if service["command"][0] == "gateway"}
+    assert set(group["targets"]) == {f"{name}:{LISTENING[name]}" for name in gateways}
     assert (await desk.http.get(job["metrics_path"])).status_code == 200
 
 

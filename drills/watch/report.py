@@ -11,7 +11,7 @@ from drills.firstpage import HEADLINES, Answer, FirstPage, first_three, sentence
 from drills.history import Exchange
 from drills.journal import parse_journal, read_journal
 from drills.junit import Case, junit
-from drills.look import html_environment, markdown_environment
+from drills.look import html_environment, in_csv, markdown_environment
 from drills.matrix import lag_of
 from drills.oracle import VerdictWord
 from drills.proofs import Proof, edges, named_requests, proof, surface_id
@@ -214,7 +214,7 @@ def _csv(journal: WatchJournal) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("real_seconds", "kind", "text"))
-    writer.writerows((f"{line.second:.6f}", line.kind, line.words) for line in _lines(journal))
+    writer.writerows((f"{line.second:.6f}", line.kind, in_csv(line.words)) for line in _lines(journal))
     return stream.getvalue()
 
 

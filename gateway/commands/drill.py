@@ -18,6 +18,7 @@ import httpx
 from rich.console import Console
 
 from drills.compare import TITLES, render_comparison, variants
+from drills.look import one_line
 from drills.rendering import render
 from drills.response import Ask
 from drills.runbook_file import RunbookFile
@@ -138,11 +139,16 @@ def compare_cuts(
     """Play SCENARIO three times: revoking the leaked tokens, their cohort, and everybody."""
     loaded = or_leave(lambda: load_scenario(scenario))
     folder = out or report_folder(settings_module.load(data=data), loaded).with_suffix(".compared")
+    cuts = or_leave(lambda: variants(loaded))
+    if loaded.containment.by == "notice":
+        click.echo("the scenario's own cut is a notice; revocations are sent in its place")
     codes: list[int] = []
-    for name, one in variants(loaded).items():
-        with own_gateway(default_workers() if workers is None else workers, one.topology.replicas) as supervisor:
-            url, token = supervisor.gateway_url, supervisor.admin_token
-            done = play(one, url, token, folder / name, speed=speed, seed=seed, tend=supervisor.tend, tells=True)
+    workers = default_workers() if workers is None else workers
+    for name, one in cuts.items():
+        with own_gateway(workers, one.topology.replicas, one.topology.intake) as supervisor:
+            url, token, keys = supervisor.gateway_url, supervisor.admin_token, supervisor.settings.reporter_keys
+            tend, place = supervisor.tend, folder / name
+            done = play(one, url, token, place, speed=speed, seed=seed, tend=tend, tells=True, key_file=keys)
         click.echo(f"{name}: {done.verdict.replace('_', ' ')}")
         if done.status == "interrupted" or "journal.json" not in done.paths:
             click.echo(f"leakdrill: {name} did not end as planned: {done.error or 'interrupted'}", err=True)
@@ -253,12 +259,16 @@ def report_folder(settings: Settings, scenario: Scenario) -> Path:
 
 
 def tell(result: DrillResult) -> None:
-    """The verdict and where everything lies."""
+    """The verdict and where everything lies. A reason may hold words of a server: none of them moves the cursor."""
     click.echo(f"verdict: {result.verdict.replace('_', ' ')}")
     for reason in result.reasons:
-        click.echo(f"  {reason}")
+        click.echo(f"  {one_line(reason)}")
     if result.error:
-        click.echo(f"  {result.error}", err=True)
+        click.echo(f"  {one_line(result.error)}", err=True)
+    if result.left:
+        click.echo("  the target is left dirty; put right by hand, before anybody uses it:", err=True)
+    for words in result.left:
+        click.echo(f"    {one_line(words)}", err=True)
     for path in result.paths.values():
         click.echo(path)
 

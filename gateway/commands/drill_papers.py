@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from drills.briefing import facilitators_sheet, players_sheet
 from drills.facts import load_facts
-from drills.scenario import Scenario, load_scenario
+from drills.scenario import load_scenario
+from drills.schemas import schema_text
 from gateway.commands.leaving import or_leave
 
 
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files."""
-    click.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+    click.echo(schema_text("scenario"))
 
 
 @click.command()

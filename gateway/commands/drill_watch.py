@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from drills.callers import Bearer
+from drills.look import one_line
 from drills.watch.client import bearer_of
 from drills.watch.clocks import read_time
 from drills.watch.probes import SURFACES
@@ -208,8 +209,8 @@ def _words(command: str | None) -> list[str] | None:
 def _tell(result: WatchResult) -> None:
     click.echo(f"verdict: {result.verdict.replace('_', ' ')}")
     for reason in result.reasons:
-        click.echo(f"  {reason}")
+        click.echo(f"  {one_line(reason)}")
     if result.error:
-        click.echo(f"  {result.error}", err=True)
+        click.echo(f"  {one_line(result.error)}", err=True)
     for path in result.paths.values():
         click.echo(path)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from drills.runbook import Runbook
 from drills.runbook_file import RunbookFile, load_runbook, shipped
 from drills.runbook_lint import lint as lint_file
 from drills.runbook_plan import plan
 from drills.runbook_values import MEANINGS, stand_ins
 from drills.scenario import Scenario, load_scenario
+from drills.schemas import for_elsewhere, schema_text
 from gateway import settings as settings_module
 from gateway.commands.answers import Answers
 from gateway.commands.control_client import read_admin_token
@@ -57,6 +56,8 @@ def copy(name: str, folder: Path) -> None:
                 raise OperatorError(f"{folder / path.name} is there already; name another folder")
         for path in files:
             click.echo(shutil.copy(path, folder / path.name))
+        own_copy = folder / source.name
+        own_copy.write_text(for_elsewhere(own_copy.read_text(encoding="utf-8"), "runbook"), encoding="utf-8")
     except OSError as exc:
         raise OperatorError(f"{folder}: cannot be written: {exc.strerror}; name another folder") from exc
 
@@ -80,7 +81,7 @@ def lint(file: str, strict: bool) -> None:
 @runbook.command()
 def schema() -> None:
     """Print the JSON Schema of a runbook."""
-    click.echo(json.dumps(Runbook.model_json_schema(), indent=2))
+    click.echo(schema_text("runbook"))
 
 
 @runbook.command()
@@ -123,6 +124,7 @@ def run(
     loaded = or_leave(lambda: load_runbook(file))
     ask = Answers(answers, every=every, by=by)
     plays = or_leave(lambda: load_scenario(scenario or loaded.runbook.rehearsal.scenario or DEFAULT_SCENARIO))
+    or_leave(lambda: plays.ensure_cut("runbook"))
     for finding in lint_file(loaded):
         click.echo(str(finding), err=True)
     if dry_run:
@@ -138,16 +140,21 @@ def run(
         plays = with_topology(plays, count_replicas(target) if tells else None, consistency, defects, defect_on)
         token = _read(admin_token_file) if admin_token_file else read_admin_token(settings)
         folder = out or report_folder(settings, plays)
-        result = play(plays, target, token, folder, speed=speed, tells=tells, runbook=(loaded, ask))
+        keys = settings.reporter_keys
+        result = play(plays, target, token, folder, speed=speed, tells=tells, runbook=(loaded, ask), key_file=keys)
     else:
         own = loaded.runbook.rehearsal
         wrong = defects or tuple(own.defects)
         plays = with_topology(plays, replicas or own.replicas, consistency or own.consistency, wrong, defect_on)
         folder = out or report_folder(settings, plays)
         count = plays.topology.replicas
-        with own_gateway(default_workers() if workers is None else workers, count) as supervisor:
+        workers = default_workers() if workers is None else workers
+        with own_gateway(workers, count, plays.topology.intake) as supervisor:
             url, token, tend = supervisor.gateway_url, supervisor.admin_token, supervisor.tend
-            result = play(plays, url, token, folder, speed=speed, tend=tend, tells=True, runbook=(loaded, ask))
+            keys = supervisor.settings.reporter_keys
+            result = play(
+                plays, url, token, folder, speed=speed, tend=tend, tells=True, runbook=(loaded, ask), key_file=keys
+            )
     tell(result)
     sys.exit(result.exit_code)
 

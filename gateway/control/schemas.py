@@ -176,9 +176,11 @@ class WorkerInfo(BaseModel):
 
 
 class State(Status):
-    """What the operator may know besides."""
+    """What the operator may know besides. `private_targets` are the addresses of this machine and its network that the
+    gateway calls."""
 
     tokens: dict[str, int]
     jobs: dict[str, int]
     worker_list: list[WorkerInfo]
     last_event: int
+    private_targets: Literal["none", "loopback", "all"]

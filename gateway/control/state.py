@@ -47,6 +47,7 @@ async def state(ctx: Ctx, actor: Admin) -> State:
         jobs=dict(counts.jobs),
         worker_list=[WorkerInfo(**vars(worker)) for worker in load.workers],
         last_event=await service.last_event(ctx.store),
+        private_targets=ctx.settings.allow_private_targets,
     )
 
 

@@ -15,6 +15,7 @@ from gateway.store import (
     credits,
     deliveries,
     disclosures,
+    drill_lease,
     events,
     exercise,
     faults,
@@ -114,6 +115,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         exercise.set_profile(tx, None)
         exercise.set_mint_freeze(tx, None)
         exercise.set_sunset(tx, None)
+        drill_lease.delete_all(tx)
         faults.delete_all(tx)
         replicas.clear_modes(tx)
         events.append(tx, EventKind.RESET, at=now, actor=actor, data=gone)

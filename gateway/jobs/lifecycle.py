@@ -81,16 +81,15 @@ async def claim_some(
             recover(tx, worker=worker, now=now, max_attempts=max_attempts)
         if tx.delivered:
             return receive(tx, None, most, worker=worker, now=now, lease_seconds=lease_seconds)
-        taken: list[Job] = []
-        starts: list[Entry] = []
-        while len(taken) < most and (candidate := jobs.next_claim(tx, silent=silent)) is not None:
-            job = jobs.claim(tx, candidate, worker=worker, now=now, lease_until=now + lease_seconds)
-            if job is None:
+        until, taken = now + lease_seconds, list[tuple[Job, str | None]]()
+        while silent and len(taken) < most:
+            one = jobs.claim_silent(tx, worker=worker, now=now, lease_until=until)
+            if one is None:
                 break
-            starts.append(_start(job, candidate.taken_from, now))
-            taken.append(job)
-        events.append_all(tx, starts)
-        return [Claimed(*one) for one in zip(taken, latency.holds_of(tx, taken, now), strict=True)] if taken else []
+            taken.append(one)
+        waiting = jobs.claim_waiting(tx, most - len(taken), worker=worker, now=now, lease_until=until)
+        taken += [(job, None) for job in waiting]
+        return _begun(tx, [(*one, None) for one in taken], now)
 
     return await store.write(work, brief=True)
 
@@ -132,11 +131,16 @@ def receive(
     """The next jobs that the engine hands over, claimed in the same transaction. `receiver` is the engine's number of
     the worker."""
     taken = receiving.take(tx, receiver, most, worker=worker, now=now, lease_until=now + lease_seconds)
+    return _begun(tx, [(one.job, one.taken_from, one.message) for one in taken], now)
+
+
+def _begun(tx: Connection, taken: list[tuple[Job, str | None, Message | None]], now: float) -> list[Claimed]:
+    """Tells of jobs that were claimed: each with who fell silent over it, and the message that led to it."""
     if not taken:
         return []
-    events.append_all(tx, [_start(one.job, one.taken_from, now) for one in taken])
-    holds = latency.holds_of(tx, [one.job for one in taken], now)
-    return [Claimed(one.job, hold, one.message) for one, hold in zip(taken, holds, strict=True)]
+    events.append_all(tx, [_start(job, taken_from, now) for job, taken_from, _ in taken])
+    holds = latency.holds_of(tx, [job for job, _, _ in taken], now)
+    return [Claimed(job, hold, message) for (job, _, message), hold in zip(taken, holds, strict=True)]
 
 
 def _start(job: Job, taken_from: str | None, now: float) -> Entry:

@@ -62,6 +62,7 @@ class Line:
         self._counted = 0
         self._since: list[Place] = []  # those that arrived here since the line was read, in the order of service
         self._ranks: dict[int, tuple[Place, int, int]] = {}  # by `seq`: its block, that block's changes, the rank
+        self._told: dict[int, int] = {}  # by `seq`: what follows from the present reading alone
 
     def load(self, tx: Connection, now: float, *, fresh: bool = False) -> Load:
         """The line as it was a moment ago at the most; `fresh`, as it is."""
@@ -70,6 +71,7 @@ class Line:
         if self._load is None or fresh or at >= self._good_until:
             arrived = self._arrived
             self._since = []
+            self._told = {}
             self._load = _read(tx, now)
             self._counted = arrived
             self._good_until = time.monotonic() + max(self._reuse, REST * (time.monotonic() - at) if self._reuse else 0)
@@ -100,6 +102,9 @@ class Line:
 
     def ahead(self, tx: Connection, load: Load, job: Job) -> int:
         """How many waiting jobs will be served before this one; `load` is what `load()` or `recent()` has just said."""
+        told = self._told.get(job.seq)
+        if told is not None:
+            return told
         if load.queue.waiting + self._joined <= LISTED:
             known = bisect_left(load.first, job.place) if job.seq <= load.newest else None
             return places.ahead_of(tx, job.place) if known is None else known
@@ -109,7 +114,8 @@ class Line:
         if load.first and place <= load.first[-1]:
             number = bisect_left(load.first, place)
             return number if load.first[number] == place else number + bisect_left(self._since, place)
-        return self._in_block(tx, load.blocks, place)
+        ahead = self._told[job.seq] = self._in_block(tx, load.blocks, place)
+        return ahead
 
     def _in_block(self, tx: Connection, blocks: Blocks, place: Place) -> int:
         number, seq = blocks.holding(place), place[-1]

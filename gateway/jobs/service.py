@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from gateway.errors import NotFound, QueuedJobsExceeded, QueueFull
+from gateway.errors import NotFound, QueuedJobsExceeded
 from gateway.events import EventKind
+from gateway.jobs import room
 from gateway.jobs.line import Line, Load
+from gateway.jobs.room import MAX_RETRY_AFTER
 from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
 from gateway.store import Connection, Store, defects, events, fairness, jobs, polls, taking, tokens, turns
@@ -18,7 +20,6 @@ from gateway.tokens import service as token_service
 from gateway.webhooks import queueing
 
 CANCELLED = "The video was cancelled."
-MAX_RETRY_AFTER = 120  # seconds; OpenAI's clients do not retry at all where they are told to wait longer
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ async def submit(
         before = _made_before(tx, line, token, attempt, now) if attempt is not None else None
         if before is not None:
             return before
-        _ensure_room(tx, line, now, queue_limit)
+        room.ensure(tx, line, token, now=now, limit=queue_limit)
         if tier is not None and tier.queued is not None:
             _ensure_own_room(tx, line, token, tier.queued, now)
         priority = tier.priority if tier is not None else 0
@@ -255,16 +256,6 @@ def _stop(tx: Connection, job: Job, token: Token, now: float) -> None:
             fairness.give_back(tx, token, job.priority)
         events.append(tx, EventKind.JOB_CANCELLED, at=now, actor=token.principal, accessor=token.accessor, job=job.id)
         queueing.job_ended(tx, queueing.FAILED, job=job.id, accessor=job.accessor, now=now)
-
-
-def _ensure_room(tx: Connection, line: Line, now: float, queue_limit: int) -> None:
-    waiting = line.waiting(tx, now, queue_limit)
-    if waiting >= queue_limit:
-        wait = max(1, round(line.load(tx, now).eta_seconds(waiting) / queue_limit))
-        raise QueueFull(
-            f"{waiting} videos are waiting, which is the limit. Try again later.",
-            headers={"Retry-After": str(min(wait, 60))},
-        )
 
 
 def _ensure_own_room(tx: Connection, line: Line, token: Token, limit: int, now: float) -> None:

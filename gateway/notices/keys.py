@@ -51,10 +51,17 @@ class KeyFile:
         self._keys: dict[str, ReporterKey] = {}
 
     def named(self, identifier: str) -> ReporterKey | None:
-        """The key, current or not; None for an unknown one, and where there is no file.
+        """The key, current or not; None for an unknown one, and where there is no file. Raises as `all` does."""
+        return self._read().get(identifier)
+
+    def all(self) -> list[ReporterKey]:
+        """Every key, in the file's order.
 
         Raises ReporterKeysUnreadable: with a broken file nobody is believed, not even by keys that were read before.
         """
+        return list(self._read().values())
+
+    def _read(self) -> dict[str, ReporterKey]:
         try:
             stat = self._path.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
@@ -69,7 +76,7 @@ class KeyFile:
                 "The list of reporters' keys cannot be read; the gateway's log says why. Nothing was changed; send the "
                 "notice again later."
             ) from exc
-        return self._keys.get(identifier)
+        return self._keys
 
 
 def read_keys(path: Path) -> dict[str, ReporterKey]:

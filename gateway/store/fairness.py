@@ -9,6 +9,9 @@ Source: Goyal, Vin, Cheng, Start-time Fair Queuing, SIGCOMM 1996, https://doi.or
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from gateway.store.job import Job
 from gateway.store.protocol import Connection
 from gateway.store.token import Token
 
@@ -65,6 +68,15 @@ def served(tx: Connection, priority: int, turn: int) -> None:
     """A job of that turn was taken from the line. One that was given back to it may be of an earlier turn."""
     if turn:
         tx.execute(f"{_NOTE} WHERE turns.turn < excluded.turn", {"root": _LINE, "priority": priority, "turn": turn})
+
+
+def served_all(tx: Connection, taken: Iterable[Job]) -> None:
+    """The same of several jobs."""
+    latest: dict[int, int] = {}
+    for job in taken:
+        latest[job.priority] = max(job.turn, latest.get(job.priority, 0))
+    for priority, turn in latest.items():
+        served(tx, priority, turn)
 
 
 def forget(tx: Connection) -> None:

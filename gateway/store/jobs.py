@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import to_json
@@ -124,7 +125,7 @@ def claimable(tx: Connection) -> bool:
     """Whether `claim` would find anything: a read, so that idle workers never take the write lock."""
     if any_silent(tx):
         return True
-    return messages.any_waiting(tx) if tx.delivered else turns.next_waiting(tx) is not None
+    return messages.any_waiting(tx) if tx.delivered else bool(turns.next_waiting(tx, 1))
 
 
 def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
@@ -136,51 +137,43 @@ def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A job that may be claimed, as it was read. `taken_from` is the worker that fell silent over it, None for one that
-    waits."""
-
-    seq: int
-    attempt: int
-    status: JobStatus
-    taken_from: str | None = None
+_CLAIM = (
+    "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
+    "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
+)
 
 
-def next_claim(tx: Connection, *, silent: bool) -> Candidate | None:
-    """The job to take next: where there is one, first that whose worker fell `silent`, else the one whose turn it is.
-    Its token must be good, or have been revoked so that the job goes on."""
-    if silent:
-        row = tx.fetch_one(
-            "SELECT jobs.seq, jobs.attempt, jobs.worker FROM jobs JOIN tokens USING (accessor) "
-            f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
-            f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
-        )
-        if row is not None:
-            return Candidate(row["seq"], row["attempt"], JobStatus.IN_PROGRESS, row["worker"] or "")
-    waiting = turns.next_waiting(tx)
-    return None if waiting is None else Candidate(*waiting, JobStatus.QUEUED)
-
-
-def claim(tx: Connection, candidate: Candidate, *, worker: str, now: float, lease_until: float) -> Job | None:
-    """Takes the job if its row still is as it was read; None where somebody was faster. Its turn is then the line's."""
-    row = tx.fetch_one(
-        "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
-        "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
-        "WHERE seq = :seq AND attempt = :attempt AND status = :status RETURNING " + COLUMNS,
-        {
-            "worker": worker,
-            "lease": lease_until,
-            "now": now,
-            "seq": candidate.seq,
-            "attempt": candidate.attempt,
-            "status": str(candidate.status),
-        },
+def claim_silent(tx: Connection, *, worker: str, now: float, lease_until: float) -> tuple[Job, str] | None:
+    """Takes the first job whose worker fell silent, and says who that is. Its token must be good, or have been revoked
+    so that the job goes on."""
+    held = tx.fetch_one(
+        "SELECT jobs.seq, jobs.worker FROM jobs JOIN tokens USING (accessor) "
+        f"WHERE jobs.status = 'in_progress' AND jobs.{SILENT} "
+        f"AND ({GOOD} OR jobs.spared IS NOT NULL) ORDER BY jobs.seq LIMIT 1"
     )
-    job = job_of(row) if row else None
-    if job is not None and candidate.status is JobStatus.QUEUED:
-        fairness.served(tx, job.priority, job.turn)
-    return job
+    if held is None:
+        return None
+    row = tx.fetch_one(
+        f"{_CLAIM} WHERE seq = :seq AND status = 'in_progress' AND {SILENT} RETURNING {COLUMNS}",
+        {"worker": worker, "lease": lease_until, "now": now, "seq": held["seq"]},
+    )
+    return (job_of(row), held["worker"]) if row else None
+
+
+def claim_waiting(tx: Connection, most: int, *, worker: str, now: float, lease_until: float) -> list[Job]:
+    """Takes those whose turn it is, `most` at most. The last one's turn is then the line's."""
+    taken: list[Job] = []
+    while len(taken) < most and (seqs := turns.next_waiting(tx, most - len(taken))):
+        params = {f"seq{number}": seq for number, seq in enumerate(seqs)}
+        rows = tx.fetch_all(
+            f"{_CLAIM} WHERE status = 'queued' AND seq IN ({', '.join(map(':{}'.format, params))}) RETURNING {COLUMNS}",
+            {"worker": worker, "lease": lease_until, "now": now, **params},
+        )
+        taken += sorted(map(job_of, rows), key=attrgetter("place"))
+        if len(rows) < len(seqs):
+            raise LookupError(f"of the jobs {seqs}, only {len(rows)} wait")
+    fairness.served_all(tx, taken)
+    return taken
 
 
 def still_held(tx: Connection, held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:

@@ -67,13 +67,5 @@ def take(
             found.append(Taken(job, message, holder if was == JobStatus.IN_PROGRESS else None))
         for accessor in sorted(refilled):
             messages.refill(tx, accessor)
-    _note_turns(tx, [one.job for one in found if one.taken_from is None])
+    fairness.served_all(tx, [one.job for one in found if one.taken_from is None])
     return found
-
-
-def _note_turns(tx: Connection, taken: list[Job]) -> None:
-    latest: dict[int, int] = {}
-    for job in taken:
-        latest[job.priority] = max(job.turn, latest.get(job.priority, 0))
-    for priority, turn in latest.items():
-        fairness.served(tx, priority, turn)

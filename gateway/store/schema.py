@@ -4,7 +4,7 @@
 engine's message about a job, where an engine delivers. Times are Unix seconds.
 """
 
-VERSION = 4
+VERSION = 5
 
 SQLITE = """
 CREATE TABLE credit_accounts (
@@ -242,6 +242,16 @@ CREATE TABLE exercise (
     sunset       TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
+
+-- Whose drill has the gateway, until when it says so again; one row at the most.
+CREATE TABLE drill_lease (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    drill    TEXT NOT NULL,
+    scenario TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    since    REAL NOT NULL,
+    until    REAL NOT NULL
+);
 
 CREATE TABLE characters (
     id         TEXT PRIMARY KEY,

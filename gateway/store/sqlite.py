@@ -33,6 +33,7 @@ BUSY_MILLISECONDS = 30_000
 LOOK_SECONDS = 0.0005  # between looks whether the write lock is free
 CHECKPOINT_EVERY = 4000  # writes
 MOST_AT_ONCE = 256  # writes in one commit
+CACHE_KIBIBYTES = 8000  # a connection; of a long line, polls all over it touch some thousand pages
 
 
 class _SQLiteConnection:
@@ -252,6 +253,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         _switch_to_wal(raw)
         raw.execute("PRAGMA synchronous = NORMAL")
         raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     except sqlite3.Error:
         raw.close()
         raise

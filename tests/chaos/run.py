@@ -284,7 +284,7 @@ def drill(data: Path, *, seed: int, kills: int, server: Server | None = None, cl
         run.carry_out()
         crowd.deadline = time.monotonic() + END_SECONDS
         crowd.end()
-        swept = _settle(live)
+        swept = settle(live)
     history = evidence.history(settings.database, settings.media, issued["accessor"], crowd, settings.max_attempts)
     violations = [*check(history), *(Violation("client", "-", what) for what in crowd.broken)]
     broken = chain.verify(settings.database).broken
@@ -321,7 +321,7 @@ def _waits(events: list[Event], stops: list[Stop], lease: float) -> tuple[list[R
     return waits, alone
 
 
-def _settle(live: Live) -> int:
+def settle(live: Live) -> int:
     """Lets the workers finish what they still do in vain, and sweeps as the gateway would a minute later; how many
     files were left."""
     workers = live.supervisor.children[1:]

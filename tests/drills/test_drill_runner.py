@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from drills.errors import TargetDown, TargetRefused
+from drills.errors import TargetBusy, TargetDown, TargetRefused
 from drills.journal import Journal, load_journal
 from drills.metrics import measure
 from drills.progress import DrillEvent
@@ -65,7 +66,7 @@ def test_the_november_replay_cuts_everybody_and_shows_the_price(tmp_path: Path) 
         ("link_lives", "not_contained", 1, "signed_link"),
         ("job_goes_on", "not_contained", 1, "running_job"),
         ("token_lives", "not_contained", 1, "accepted after the acknowledgement"),
-        ("revoke_503", "inconclusive", 3, "may or may not have happened (status 503)"),
+        ("revoke_503", "inconclusive", 3, "may or may not have happened (status 503 unavailable)"),
         ("revoke_timeout", "inconclusive", 3, "may or may not have happened (no answer)"),
         ("down_after_revoke", "inconclusive", 3, "without a clear refusal"),
         ("nobody_accepted", "inconclusive", 3, "controller-001"),
@@ -161,6 +162,7 @@ def test_stop_ends_the_drill_early_with_a_whole_journal_and_no_token_left(tmp_pa
     assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
     assert gateway.clock is not None
     assert gateway.clock["running"] is False
+    assert (gateway.leases, gateway.held_by) == (["drill_1"], "")
     assert "not played" in result.paths["report.md"].read_text(encoding="utf-8")
 
 
@@ -188,6 +190,41 @@ def test_a_step_that_raises_fails_the_drill_with_a_journal(tmp_path: Path) -> No
     assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
 
 
+def test_a_line_that_drains_right_before_the_cut_is_filled_again(tmp_path: Path) -> None:
+    surfaces = [*SMALL.containment.surfaces, "open_stream"]
+    cut = SMALL.model_copy(update={"containment": SMALL.containment.model_copy(update={"surfaces": surfaces})})
+    gateway = MemoryGateway()
+
+    def stall(event: DrillEvent) -> None:
+        if event.inject == "m3":  # the cut begins
+            assert {job.status for job in gateway.jobs.values()} >= {"queued", "in_progress"}
+            gateway.drain()
+
+    result = drill(tmp_path, scenario=cut, gateway=gateway, on_event=stall)
+    assert (result.verdict, result.exit_code) == ("contained", 0), result.reasons
+    revoke = journal_of(result).revoke
+    assert revoke is not None
+    assert revoke.running == 1
+    assert revoke.queued is not None
+    assert revoke.queued > revoke.running
+
+
+def test_a_line_that_cannot_be_kept_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    class Swift(MemoryGateway):
+        """Works faster than anybody orders."""
+
+        def _public(self, request: httpx.Request, path: str) -> httpx.Response:
+            answer = super()._public(request, path)
+            self.drain()
+            return answer
+
+    result = drill(tmp_path, gateway=Swift())
+    assert (result.verdict, result.exit_code) == ("inconclusive", 3)
+    assert "queued_job: the revocation found none" in result.reasons
+    (noted,) = [action for action in journal_of(result).actions if action.name == "work_under_way"]
+    assert not noted.ok
+
+
 def test_limits_stop_the_drill(tmp_path: Path) -> None:
     requests = SMALL.model_copy(update={"limits": SMALL.limits.model_copy(update={"max_requests": 100})})
     gateway = MemoryGateway()
@@ -198,8 +235,72 @@ def test_limits_stop_the_drill(tmp_path: Path) -> None:
     assert (slow.error, slow.exit_code) == ("the drill took longer than 7 s", 4)
 
 
+def test_a_drill_holds_the_gateway_while_it_runs_and_gives_it_back(tmp_path: Path) -> None:
+    gateway, seen = MemoryGateway(), set[str]()
+    slow = SMALL.model_copy(update={"clock": SMALL.clock.model_copy(update={"speed": 60})})
+    result = drill(tmp_path, scenario=slow, gateway=gateway, on_event=lambda event: seen.add(gateway.held_by))
+    assert result.exit_code == 0
+    assert (seen, gateway.leases, gateway.held_by) == ({"drill_1"}, ["drill_1"], "")
+    leases = [(each.method, each.status) for each in journal_of(result).exchanges if each.who == "lease"]
+    assert leases[0] == ("POST", 201)
+    assert leases[-1] == ("DELETE", 200)
+    assert set(leases[1:-1]) == {("PUT", 200)}
+    # Thirty replay minutes are half a minute: one renewal every eight seconds.
+    assert len(leases) - 2 == int(journal_of(result).ended / 8)
+
+
+def test_a_gateway_that_another_drill_has_is_left_as_it_is(tmp_path: Path) -> None:
+    gateway = MemoryGateway(held_by="drill_0")
+    with pytest.raises(TargetBusy, match="drill_under_way") as caught:
+        drill(tmp_path / "out", gateway=gateway, register=pytest.fail)
+    assert caught.value.exit_code == 3
+    assert (gateway.tokens, gateway.events, gateway.clock, gateway.held_by) == ({}, [], None, "drill_0")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_drill_that_loses_the_gateway_ends_and_touches_only_its_own_tokens(tmp_path: Path) -> None:
+    gateway = MemoryGateway()
+    slow = SMALL.model_copy(update={"clock": SMALL.clock.model_copy(update={"speed": 60})})
+
+    def take(event: DrillEvent) -> None:
+        if event.inject == "m2":
+            gateway.held_by = "drill_99"
+
+    result = drill(tmp_path, scenario=slow, gateway=gateway, on_event=take)
+    assert (result.status, result.verdict, result.exit_code) == ("failed", "inconclusive", 3)
+    assert "the drill has lost the gateway" in result.reasons[0]
+    assert gateway.held_by == "drill_99"
+    assert gateway.clock is not None
+    assert gateway.clock["running"] is True
+    assert gateway.revoked == {held[0] for held in gateway.tokens.values()}
+    assert [words.partition(":")[0] for words in result.left] == [
+        "clock, phase and whatever was told to the gateway are left alone"
+    ]
+
+
+class WithoutLeases(MemoryGateway):
+    """As a gateway of an older version answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/control/drill"):
+            return httpx.Response(404, json={"error": {"code": "not_found"}})
+        return await super().handle_async_request(request)
+
+
+def test_a_gateway_that_knows_no_lease_is_drilled_and_the_journal_says_so(tmp_path: Path) -> None:
+    result = drill(tmp_path, gateway=WithoutLeases())
+    assert result.exit_code == 0
+    (noted,) = [action for action in journal_of(result).actions if action.name == "lease"]
+    assert (noted.ok, noted.detail) == (False, "this gateway knows no lease: nothing keeps another drill off it")
+
+
 def test_what_cannot_be_put_back_marks_the_run(tmp_path: Path) -> None:
     result = drill(tmp_path, "down_after_revoke")
     journal = journal_of(result)
     assert journal.dirty
+    assert journal.left == result.left
+    assert result.left[0].startswith("2 tokens that the drill issued may still work; revoke their cohorts: others")
+    assert result.left[1].startswith("the replay clock: http://memory does not answer")
+    assert result.left[0] in result.paths["junit.xml"].read_text(encoding="utf-8")
+    assert result.left[1] in result.paths["report.html"].read_text(encoding="utf-8")
     assert "rollback incomplete" in result.paths["report.md"].read_text(encoding="utf-8")

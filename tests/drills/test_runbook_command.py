@@ -29,7 +29,7 @@ def test_lint_ends_with_0_1_or_2(tmp_path: Path) -> None:
     assert (fine.exit_code, fine.output) == (0, "revoke-one-token: fine: revoke-one-token, 5 steps\n")
     flawed = call("lint", "flawed-no-verify")
     assert flawed.exit_code == 1
-    assert flawed.output.startswith("seeds/runbooks/flawed-no-verify.yaml:33: revoke-unverified: step revoke")
+    assert flawed.output.startswith("seeds/runbooks/flawed-no-verify.yaml:34: revoke-unverified: step revoke")
     assert call("lint", "flawed-everyone").exit_code == 0
     assert call("lint", "flawed-everyone", "--strict").exit_code == 1
     (tmp_path / "bad.yaml").write_text("a: [")

@@ -1,6 +1,8 @@
 """Watches in virtual time, of a gateway that is not ours and behaves as each test needs."""
 
 import asyncio
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,6 +21,8 @@ from drills.watch.journal import WatchJournal
 from drills.watch.report import load_watch, render_watch
 from drills.watch.run import WatchResult, run_watch
 from drills.watch.session import Telling, WatchPlan
+from hostile import poisoned
+from pages import Page, shape
 
 LEAKED, BESIDE = "key-of-a-tester", "key-of-a-bystander"
 PLAN = WatchPlan(
@@ -264,3 +268,21 @@ def test_same_journal_same_bytes_and_no_token(tmp_path: Path) -> None:
     for path in (*result.paths.values(), *again.values()):
         assert not any(token in path.read_text() for token in (LEAKED, BESIDE))
     assert json.loads((tmp_path / "journal.json").read_text())["tokens"][0]["fingerprint"].startswith("fp_")
+
+
+def test_the_words_of_a_gateway_stay_words_in_a_watchs_reports(tmp_path: Path) -> None:
+    _, journal = watch(tmp_path, Foreign(cut(6.0, lag=2.0)))
+    kept = frozenset({"Exchange.surface", "Offence.surface", "SurfaceResult.surface", "WatchJournal.format"})
+    texts = {}
+    for name, one in (("plain", journal), ("bad", poisoned(journal, kept))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.json").write_text(one.model_dump_json(), encoding="utf-8")
+        paths = render_watch(tmp_path / name / "journal.json", tmp_path / name)
+        texts[name] = {file: path.read_text(encoding="utf-8") for file, path in paths.items()}
+    plain, bad = texts["plain"], texts["bad"]
+    assert "HYPERLINK" in bad["report.md"]
+    assert Page(bad["report.html"]).tags == Page(plain["report.html"]).tags
+    assert shape(bad["report.md"]) == shape(plain["report.md"])
+    rows = list(csv.reader(io.StringIO(bad["timeline.csv"])))
+    assert bad["timeline.csv"].count("\n") == len(rows) == plain["timeline.csv"].count("\n")
+    assert not [cell for row in rows for cell in row[1:] if cell[:1] in ("=", "+", "-", "@")]

@@ -406,6 +406,24 @@ async def test_with_a_broken_key_file_nobody_is_believed(desk: Desk, broken: Cal
     assert (await send(desk, body, reporter.current)).status_code == 200
 
 
+async def test_the_admin_sees_whose_notices_are_believed(desk: Desk) -> None:
+    async def reporters() -> Any:
+        return await desk.http.get("/control/reporters", headers=desk.admin)
+
+    reporter = reporter_of(desk)
+    publish(desk.settings, reporter.rotated())
+    answer = (await reporters()).json()
+    assert (answer["policy"], answer["labels"]) == (desk.settings.disclosure_policy, True)
+    known = {one["key_identifier"]: one["is_current"] for one in answer["keys"]}
+    assert known[reporter.current.identifier] is False
+    assert list(known.values()).count(True) == 1
+    desk.settings.reporter_keys.write_text("no JSON")
+    assert refusal(await reporters()) == (503, "reporter_keys_unreadable")
+    desk.settings.reporter_keys.unlink()
+    assert (await reporters()).json()["keys"] == []
+    assert (await desk.http.get("/control/reporters", headers=await desk.bearer())).status_code == 401
+
+
 async def test_a_rotation_is_noticed_and_an_unknown_key_costs_no_reading(
     make_desk: DeskMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import io
+import threading
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ from PIL import Image
 from desk import START, Desk, bearer_of
 from gateway.errors import StoreUnavailable
 from gateway.limits import repeats
-from gateway.store import idempotency
+from gateway.store import Connection, idempotency
 
 pytestmark = pytest.mark.anyio
 
@@ -198,8 +199,29 @@ async def test_a_retry_is_one_for_ten_minutes(desk: Desk) -> None:
 
 
 async def test_first_copy_and_retry_at_once_make_one_video(desk: Desk) -> None:
-    bearer = await desk.bearer()
-    answers = await asyncio.gather(post(desk, {**bearer, **FIRST}), post(desk, {**bearer, **RETRY}))
+    """Neither is written yet when the other comes; the first copy came first."""
+    bearer, begun, go_on = await desk.bearer(), threading.Event(), threading.Event()
+
+    def hold_up(tx: Connection) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    async def until_waiting(number: int) -> None:
+        async with asyncio.timeout(30):
+            while not begun.is_set() or len(desk.store._pending) < number:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.001)
+
+    held = asyncio.create_task(desk.store.write(hold_up))
+    sent: list[asyncio.Task[httpx.Response]] = []
+    try:
+        for headers in (FIRST, RETRY):
+            await until_waiting(len(sent))
+            sent.append(asyncio.create_task(post(desk, {**bearer, **headers})))
+        await until_waiting(2)
+    finally:
+        go_on.set()
+    await held
+    answers = await asyncio.gather(*sent)
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
