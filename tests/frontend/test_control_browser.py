@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -457,3 +458,43 @@ def test_a_page_says_that_the_gateway_is_away_and_recovers(chromium: Browser, se
         page.get_by_role("button", name="Open to everyone").click()
         expect(banner).to_have_attribute("data-phase", "exposed")
         context.close()
+
+
+def test_a_page_says_that_a_gateway_hangs_and_that_its_own_server_is_gone(
+    chromium: Browser, free_port: int, tmp_path: Path
+) -> None:
+    with live_gateway(tmp_path / "gateway", workers=0) as live:
+        context = chromium.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        banner = page.locator("#banner")
+        with page_process(tmp_path / "first.log", free_port, LEAKDRILL_GATEWAY_URL=live.url) as url:
+            log_in(page, url, live.supervisor.admin_token)
+            expect(banner).to_have_attribute("data-phase", "normal")
+            hanging = live.supervisor.children[0].process
+            hanging.send_signal(signal.SIGSTOP)
+            try:
+                expect(banner).to_have_attribute("data-phase", "away", timeout=15_000)
+            finally:
+                hanging.send_signal(signal.SIGCONT)
+            expect(banner).to_have_attribute("data-phase", "normal", timeout=15_000)
+        expect(banner).to_have_attribute("data-phase", "lost", timeout=15_000)
+        expect(banner).to_contain_text("Page disconnected")
+        # Logins are kept in the server's memory: what comes back is the login.
+        with page_process(tmp_path / "second.log", free_port, LEAKDRILL_GATEWAY_URL=live.url):
+            expect(page.locator("#token")).to_be_visible(timeout=15_000)
+        context.close()
+
+
+def test_a_first_view_is_small_and_quick(open_room: Opener, clean: Room) -> None:
+    page = open_room()
+    sizes: list[int] = []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    session.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
+    begun = time.monotonic()
+    page.goto(f"{clean.page}/control")
+    expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
+    assert time.monotonic() - begun < 3
+    assert 10_000 < sum(sizes) < 200_000
