@@ -35,8 +35,15 @@ Told = dict[str, Any]
 class Deeds:
     """Does what was asked, as the session's instructor. Every method raises GatewayError and Refused."""
 
-    def __init__(self, gateway: Gateway, incident: Incident, page_tokens: PageTokens) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        incident: Incident,
+        page_tokens: PageTokens,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._gateway = gateway
+        self._monotonic = monotonic
         self._incident = incident
         self._page_tokens = page_tokens
 
@@ -164,9 +171,9 @@ class Deeds:
         """A clean room; must be confirmed with the word "reset"."""
         if fields.get("confirm") != "reset":
             raise Refused(400, 'A reset must be asked for with "confirm": "reset".')
-        begun = time.monotonic()
+        begun = self._monotonic()
         await self._call(session, "POST", "/control/reset", {"confirm": "reset"}, patience=RESET_PATIENCE)
-        return {"words": f"The room is clean. It took {time.monotonic() - begun:.1f} s."}
+        return {"words": f"The room is clean. It took {self._monotonic() - begun:.1f} s."}
 
     async def choices(self, session: Session) -> Told:
         """Who can be selected: tokens by short accessor, people, cohorts."""

@@ -498,3 +498,24 @@ def test_a_first_view_is_small_and_quick(open_room: Opener, clean: Room) -> None
     expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
     assert time.monotonic() - begun < 3
     assert 10_000 < sum(sizes) < 200_000
+
+
+def test_a_revocation_is_on_ten_open_pages_within_two_seconds(open_room: Opener, clean: Room) -> None:
+    clean.live.issue("tester")
+    first = open_room()
+    pages = [first, *(first.context.new_page() for _ in range(9))]
+    for number, page in enumerate(pages):
+        page.goto(f"{clean.page}{'/control/projector' if number % 2 else '/control'}")
+        expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
+        page.evaluate(
+            """() => { const banner = document.getElementById("banner");
+            new MutationObserver(() => { if (banner.dataset.phase === "revoked") window.seen ??= Date.now(); })
+                .observe(banner, { attributes: true }); }"""
+        )
+    called = time.time() * 1000
+    body = {"selector": {"all": True}, "confirm": "all", "reason": "drill"}
+    clean.control("POST", "revocations", body)
+    for page in pages:
+        expect(page.locator("#banner")).to_have_attribute("data-phase", "revoked")
+    late = [page.evaluate("window.seen") - called for page in pages]
+    assert max(late) < 2000, late
