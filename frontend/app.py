@@ -29,6 +29,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from frontend import look
 from frontend.client import Gateway
+from frontend.control_room import add_control_room
 from frontend.generate import GeneratePage, build, example_prompts
 from frontend.links import Links
 from frontend.live import Live
@@ -54,6 +55,8 @@ def create_page(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="leakdrill page", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app, live, links, tokens)
+    if settings.control_room:
+        add_control_room(app, gateway, tokens)
     page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
     mounted: FastAPI = gr.mount_gradio_app(
         app,

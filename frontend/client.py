@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -125,7 +126,11 @@ class Status:
 
     @classmethod
     def from_response(cls, response: httpx.Response) -> Status:
-        body = _json(response)
+        return cls.of(_json(response))
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Status:
+        """From an answer of /status, or of /control/state, which says more."""
         queue, clock = body.get("queue") or {}, body.get("replay_clock") or {}
         return cls(
             phase=str(body["phase"]),
@@ -161,6 +166,16 @@ class Gateway:
 
     async def status(self) -> Status:
         return _read(Status, await self._ask("GET", "/status", patience=2))
+
+    async def operate(
+        self, method: str, path: str, admin_token: str, actor: str = "", *, json: object = None, patience: float = 10
+    ) -> dict[str, Any]:
+        """What the control API answers its admin; `actor` is who of those with the admin token asks, for the log."""
+        headers = {"Authorization": f"Bearer {admin_token}", "leakdrill-actor": quote(actor)}
+        answer = await self._send(method, path, headers=headers, json=json, patience=patience)
+        if not answer.is_success:
+            raise _error(answer)
+        return _json(answer)
 
     async def create(self, order: Order, token: str) -> Video:
         return _read(Video, await self._ask("POST", "/v1/videos", token, json=order.body()))

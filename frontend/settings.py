@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from frontend.incident import FACTS_FILE
+
 # Anything else cannot travel in an Authorization header.
 TOKEN = re.compile(r"[!-~]+")
 
@@ -26,6 +28,7 @@ class Settings:
     tokens_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 7860
+    control_room: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -43,6 +46,7 @@ class Settings:
             tokens_file=_file("LEAKDRILL_PAGE_TOKENS_FILE", tokens_file) if tokens_file else None,
             host=_host("LEAKDRILL_PAGE_HOST", host),
             port=_port("LEAKDRILL_PAGE_PORT", given("LEAKDRILL_PAGE_PORT") or str(cls.port)),
+            control_room=_control_room(given("LEAKDRILL_CONTROL_ROOM"), on_a_space=given("SPACE_ID") is not None),
         )
 
 
@@ -81,3 +85,13 @@ def _port(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
         raise SettingsError(f"{name} must be a number from 1 to 65535, not {value!r}")
     return int(value)
+
+
+def _control_room(value: str | None, *, on_a_space: bool) -> bool:
+    if value not in (None, "on", "off"):
+        raise SettingsError(f"LEAKDRILL_CONTROL_ROOM must be on or off, not {value!r}")
+    possible = FACTS_FILE.is_file()
+    if value == "on" and not possible:
+        raise SettingsError(f"LEAKDRILL_CONTROL_ROOM cannot be on without the folder seeds: {FACTS_FILE} is not there")
+    # A Space is open to everybody, and so would the login be.
+    return possible and not on_a_space if value is None else value == "on"

@@ -17,15 +17,23 @@ class PageTokens:
         self._rng = rng
         self._seen: tuple[int, int, int] | None = None
         self._from_file: tuple[str, ...] = ()
+        self._given: str | None = None
         self._worked: set[str] = set()
 
     def current(self) -> tuple[str, ...]:
         self._reread()
+        if self._given is not None:
+            return (self._given,)
         return tuple(dict.fromkeys((*self._fixed, *self._from_file)))
 
     def pick(self) -> str | None:
         tokens = self.current()
         return self._rng.choice(tokens) if tokens else None
+
+    def give(self, token: str) -> None:
+        """The page uses this token and no other, until its file changes or the process ends."""
+        self._reread()
+        self._given = token
 
     def note_worked(self, token: str) -> None:
         """The gateway took an order with this token."""
@@ -44,7 +52,7 @@ class PageTokens:
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if seen != self._seen:
                 self._from_file = _parse(self._file.read_text(encoding="utf-8", errors="replace"))
-                self._seen = seen
+                self._seen, self._given = seen, None
         except OSError:
             self._from_file, self._seen = (), None
 

@@ -43,15 +43,19 @@ class Banner:
     access: bool
 
 
+def headline(phase: str) -> str:
+    """The phase in words."""
+    return _HEADLINES.get(phase, phase.capitalize())
+
+
 def banner(status: Status | None, *, access: bool) -> Banner:
     phase = status.phase if status else "away"
-    headline = _HEADLINES.get(phase, phase.capitalize())
     detail = _DETAILS.get(phase, "")
     if not access and phase in ("normal", "exposed"):
         detail = NO_ACCESS
     return Banner(
         phase=phase,
-        headline=headline,
+        headline=headline(phase),
         detail=detail,
         queue=_queue(status) if status else "",
         clock=_clock(status) if status else "",

@@ -66,6 +66,7 @@ def demo(
         if leave:
             sys.exit(result.exit_code)
         click.echo(f"The page stays open at {supervisor.page_url}; its access is cut off. Ctrl-C stops everything.")
+        click.echo(f"The control room is at {supervisor.page_url}/control; admin token in {supervisor.admin_file()}")
         stop = stop_event()
         while not stop.wait(0.5):
             supervisor.tend()

@@ -64,6 +64,7 @@ def up(
         if page:
             supervisor.wait_for_page()
             click.echo(f"page         {supervisor.page_url}")
+            click.echo(f"control room {supervisor.page_url}/control")
         click.echo(f"admin token  in {supervisor.admin_file()}")
         click.echo("Ctrl-C stops everything.")
         while not stop.wait(0.5):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 
-from gateway.errors import InvalidCredentials
+from gateway.errors import InvalidCredentials, InvalidRequest
 from gateway.faults.defects import Defect
 from gateway.tokens import Token, service
 from gateway.web.context import ACCESSOR, Context, context_of
 from gateway.web.surfaces import surface_of
+
+ACTOR_HEADER = "leakdrill-actor"
+MOST_NAME = 40
 
 
 def bearer_of(request: Request) -> str | None:
@@ -96,7 +100,10 @@ async def minter(request: Request) -> Token:
 
 
 async def admin(request: Request) -> str:
-    """The actor's name for the event list; raises InvalidCredentials for anybody but the admin."""
+    """The actor's name for the event list; raises InvalidCredentials for anybody but the admin.
+
+    Several people may share the admin token; `leakdrill-actor` says who of them asks, in their own words.
+    """
     ctx = context_of(request)
     bearer = bearer_of(request)
     if bearer is None or not ctx.keys.is_admin(bearer):
@@ -107,7 +114,15 @@ async def admin(request: Request) -> str:
             reason="missing" if bearer is None else "not_admin",
         )
     ctx.metrics.counts.judged("admin")
-    return "admin"
+    return _named(request.headers.get(ACTOR_HEADER, ""))
+
+
+def _named(given: str) -> str:
+    """The admin under the name that the header gives, in percent-encoded UTF-8; raises InvalidRequest."""
+    name = " ".join(unquote(given).split())
+    if len(name) > MOST_NAME or not name.isprintable():
+        raise InvalidRequest(f"{ACTOR_HEADER} must be at most {MOST_NAME} printable characters, percent-encoded.")
+    return f"admin ({name})" if name else "admin"
 
 
 Reader = Annotated[Token, Depends(reader)]

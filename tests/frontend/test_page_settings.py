@@ -61,6 +61,7 @@ def test_a_space_reaches_the_page_from_outside_unless_told_otherwise() -> None:
         ("LEAKDRILL_PAGE_PORT", "65536"),
         ("LEAKDRILL_PAGE_PORT", "٧٨٦٠"),
         ("LEAKDRILL_PAGE_PORT", "page"),
+        ("LEAKDRILL_CONTROL_ROOM", "yes"),
     ],
 )
 def test_a_bad_value_is_told_in_one_line_that_names_the_variable(name: str, value: str) -> None:
@@ -80,3 +81,23 @@ def test_a_bad_token_is_not_repeated_in_the_message() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({"LEAKDRILL_PAGE_TOKENS": "ldk_secret one"})
     assert "ldk_secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "there"),
+    [
+        ({}, True),
+        ({"LEAKDRILL_CONTROL_ROOM": "off"}, False),
+        ({"SPACE_ID": "someone/page"}, False),
+        ({"SPACE_ID": "someone/page", "LEAKDRILL_CONTROL_ROOM": "on"}, True),
+    ],
+)
+def test_the_control_room_is_off_on_a_space_unless_told_otherwise(environment: dict[str, str], there: bool) -> None:
+    assert Settings.from_environment(environment).control_room is there
+
+
+def test_a_copy_of_the_page_alone_has_no_control_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontend.settings.FACTS_FILE", tmp_path / "facts.yaml")
+    assert Settings.from_environment({}).control_room is False
+    with pytest.raises(SettingsError, match="LEAKDRILL_CONTROL_ROOM cannot be on without the folder seeds"):
+        Settings.from_environment({"LEAKDRILL_CONTROL_ROOM": "on"})

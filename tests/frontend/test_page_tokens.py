@@ -75,3 +75,13 @@ def test_a_token_is_remembered_to_have_worked_even_when_the_file_has_lost_it(fil
     file.write_text("")
     assert tokens.worked("ldk_one")
     assert not tokens.worked("ldk_two")
+
+
+def test_a_token_that_is_given_takes_the_place_of_all_until_the_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "page.tokens"
+    file.write_text("ldk_old\n")
+    tokens = PageTokens(("ldk_fixed",), file, random.Random(1))
+    tokens.give("ldk_given")
+    assert tokens.current() == ("ldk_given",)
+    file.write_text("ldk_old\nldk_new\n")
+    assert tokens.current() == ("ldk_fixed", "ldk_old", "ldk_new")

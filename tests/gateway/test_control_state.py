@@ -147,3 +147,29 @@ async def test_secrets_are_made_once_and_for_the_owner_only(desk: Desk) -> None:
     (desk.settings.data / "secret.key").write_text("")
     with pytest.raises(OperatorError, match="is empty"):
         load_keyring(desk.settings)
+
+
+async def test_who_of_those_with_the_admin_token_asked_is_in_the_event_list(desk: Desk) -> None:
+    for given in ("Zo%C3%AB%20%3Cb%3E", "  ", "caf\u00e9"):
+        admin = [(name.encode(), value.encode()) for name, value in desk.admin.items()]
+        headers = [*admin, (b"leakdrill-actor", given.encode("latin-1"))]
+        answer = await desk.http.put("/control/broadcast", json={"text": "hello"}, headers=headers)
+        assert answer.status_code == 200
+    assert [event["actor"] for event in await desk.events("broadcast.set")] == [
+        "admin (Zoë <b>)",
+        "admin",
+        "admin (café)",
+    ]
+
+
+@pytest.mark.parametrize("given", ["x" * 41, "a%00b", "%E2%80%AEolleh"])
+async def test_a_name_that_is_none_changes_nothing(desk: Desk, given: str) -> None:
+    headers = {**desk.admin, "leakdrill-actor": given}
+    answer = await desk.http.put("/control/broadcast", json={"text": "hello"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_value")
+    assert await desk.events("broadcast.set") == []
+
+
+async def test_a_name_alone_is_no_login(desk: Desk) -> None:
+    answer = await desk.http.put("/control/broadcast", json={"text": "x"}, headers={"leakdrill-actor": "Zoe"})
+    assert answer.status_code == 401

@@ -1,0 +1,3 @@
+import { watch } from "/control-static/live.js";
+
+watch("/control/projector/state");
