@@ -19,7 +19,15 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from foreign import unavailable
 from live import eventually
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE_MS = 60_000
 
 

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from browsing import PATIENCE_MS, Watched, launched
 from gateway.supervisor import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-ADVICE = "apt-get install chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000
 
 T = TypeVar("T")
 
@@ -82,16 +70,8 @@ def until(ask: Callable[[], T], seconds: float, what: str) -> T:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        reason = f"chromium is not on this machine; install it with: {ADVICE}"
-        if os.environ.get("LEAKDRILL_REQUIRE") == "all":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -125,29 +105,6 @@ def room(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         process.send_signal(signal.SIGINT)
         process.wait(30)
         log.close()
-
-
-@dataclass
-class Watched:
-    """A page, and what it did that it should not do."""
-
-    page: Page
-    outside: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def start(self) -> None:
-        self.page.on("request", self._request)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _request(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
-            self.outside.append(request.url)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
 
 
 @pytest.fixture
