@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,18 @@ def has_begun(live: Live) -> Callable[[], Any]:
 
 def test_a_second_drill_on_one_gateway_is_refused_and_changes_nothing(live: Live, tmp_path: Path) -> None:
     before = live.control("GET", "/control/state")["last_event"]
-    first = begin(live, tmp_path, "--out", "first")
+    first = begin(live, tmp_path, "--out", "first", "--speed", "100")  # 18 s, for the others to find it at work
     try:
         held = eventually(has_begun(live))
         keys = tmp_path / "mine" / "disclosure-keys.json"
         target = ("--target", live.url, "--admin-token", live.supervisor.admin_token, "--data", "mine")
-        second = leakdrill("drill", "run", "false-alarm", *target, "--out", "second", cwd=tmp_path)
-        third = leakdrill("runbook", "run", "revoke-one-token", "--target", live.url, "--yes", "--out", "third",
-                          cwd=tmp_path, LEAKDRILL_ADMIN_TOKEN=live.supervisor.admin_token)  # fmt: skip
-        for refused in (second, third):
+        book = ("runbook", "run", "revoke-one-token", "--target", live.url, "--yes", "--out", "third")
+        with ThreadPoolExecutor(2) as both:
+            second = both.submit(leakdrill, "drill", "run", "false-alarm", *target, "--out", "second", cwd=tmp_path)
+            third = both.submit(
+                lambda: leakdrill(*book, cwd=tmp_path, LEAKDRILL_ADMIN_TOKEN=live.supervisor.admin_token)
+            )
+        for refused in (second.result(), third.result()):
             assert refused.returncode == 3, refused.stdout + refused.stderr
             for words in (held["id"], "small since 2", f"process {first.pid}", "Wait until it ends", "--target"):
                 assert words in refused.stderr
