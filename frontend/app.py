@@ -56,7 +56,7 @@ def create_page(settings: Settings) -> FastAPI:
     app = FastAPI(title="leakdrill page", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app, live, links, tokens)
     if settings.control_room:
-        add_control_room(app, gateway, tokens)
+        add_control_room(app, gateway, tokens, settings.host)
     page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
     mounted: FastAPI = gr.mount_gradio_app(
         app,

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from frontend import export, guard
+from frontend.classroom import ClassDeeds, join_address
 from frontend.client import Gateway, GatewayError
 from frontend.deeds import Deeds, Fields, Told, refused_words
 from frontend.guard import HEADERS, Guard, Refused, said
@@ -25,7 +27,7 @@ from frontend.watch import Reading, Watch
 
 STATIC = Path(__file__).resolve().parent / "static" / "control"
 # The pages behind the login, by address. What they hold is the same for everybody: the facts come from their state.
-PAGES = {"": "room.html", "projector": "projector.html", "notes": "notes.html"}
+PAGES = {"": "room.html", "projector": "projector.html", "notes": "notes.html", "sheet": "sheet.html"}
 STATIC_KINDS = {".css": "text/css", ".js": "text/javascript"}
 MOST_NAME = 40
 NOT_TAKEN = (
@@ -38,20 +40,22 @@ AWAY = "The gateway does not answer, so nobody can be logged in now. Try again w
 View = Callable[[Reading, Incident], dict[str, Any]]
 
 
-def add_control_room(app: FastAPI, gateway: Gateway, page_tokens: PageTokens) -> None:
-    """Adds the control room to the page's server, whose tokens it can renew."""
+def add_control_room(app: FastAPI, gateway: Gateway, page_tokens: PageTokens, listens: str = "127.0.0.1") -> None:
+    """Adds the control room to the page's server, whose tokens it can renew, and which listens at that host."""
     app.add_exception_handler(Refused, guard.refusal)
-    ControlRoom(gateway, page_tokens).add_to(app)
+    ControlRoom(gateway, page_tokens, listens).add_to(app)
 
 
 class ControlRoom:
     """The routes, and what they share."""
 
-    def __init__(self, gateway: Gateway, page_tokens: PageTokens) -> None:
+    def __init__(self, gateway: Gateway, page_tokens: PageTokens, listens: str) -> None:
         self.gateway = gateway
+        self.listens = listens
         self.guard = Guard(Sessions())
         self.incident = load_incident()
         self.deeds = Deeds(gateway, self.incident, page_tokens)
+        self.class_deeds = ClassDeeds(gateway)
         # By admin token: who logs in with another one must not see what this one was shown.
         self._watches: dict[str, Watch] = {}
         self._worked_out: dict[View, tuple[Reading, dict[str, Any]]] = {}
@@ -72,7 +76,7 @@ class ControlRoom:
         app.add_api_route("/control/choices", self.choices, methods=["GET"])
         app.add_api_route("/control/log.json", self.log, methods=["GET"])
         app.add_api_route("/control/log.csv", self.log, methods=["GET"])
-        for name, deed in self.deeds.all().items():
+        for name, deed in {**self.deeds.all(), **self.class_deeds.all()}.items():
             app.add_api_route(f"/control/{name}", self.doing(deed), methods=["POST"], name=name)
 
     async def to_page(self) -> Response:
@@ -132,12 +136,13 @@ class ControlRoom:
         """The room as it is, for the instructor's page, which asks each second."""
         session = await self.guard.reader(request)
         reading = await self._reading(session)
-        return JSONResponse({**self._shown(reading, room_view), "me": session.name}, headers=HEADERS)
+        shown = {**self._shown(reading, room_view), **self._join(request), "me": session.name}
+        return JSONResponse(shown, headers=HEADERS)
 
     async def projector_state(self, request: Request) -> Response:
         """The same without what must not be on a wall."""
         reading = await self._reading(await self.guard.reader(request))
-        return JSONResponse(self._shown(reading, public_view), headers=HEADERS)
+        return JSONResponse({**self._shown(reading, public_view), **self._join(request)}, headers=HEADERS)
 
     async def injects(self, request: Request) -> Response:
         """The planned injects, for the private page."""
@@ -188,6 +193,11 @@ class ControlRoom:
             shown = view(reading, self.incident)
             self._worked_out[view] = (reading, shown)
         return shown
+
+    def _join(self, request: Request) -> dict[str, str]:
+        """Where students join; another instructor may have come by another address."""
+        address, warning = join_address(urlsplit(str(request.base_url)), self.listens)
+        return {"join_at": address, "join_warning": warning}
 
     async def _reading(self, session: Session) -> Reading | None:
         try:

@@ -81,6 +81,10 @@ def _reset(data: Data) -> str:
     return f"Reset to a clean room; {gone} went"
 
 
+def _printed(data: Data) -> str:
+    return f"Tokens of {many(len(data.get('seats') or ()), 'seat')} printed"
+
+
 _TOLD: dict[str, Callable[[Data], str | tuple[str, str]]] = {
     "phase.changed": _phase,
     "clock.set": _clock,
@@ -97,6 +101,10 @@ _TOLD: dict[str, Callable[[Data], str | tuple[str, str]]] = {
     "fault.removed": lambda data: f"Seeded failure off: {data.get('failure')}",
     "fault.expired": lambda data: f"Seeded failure ran out: {data.get('failure')}",
     "replica.told": _told_replica,
+    "class.opened": lambda data: f"Class opened with {many(int(data.get('seats', 0)), 'seat')}",
+    "class.handed_out": _printed,
+    "class.seat_reset": lambda data: f"Seat {data.get('seat')} freed for another start",
+    "class.ended": lambda _: "Class ended; its code is stale",
     "disclosure.matched": lambda _: "A leaked token was reported",
     "gateway.started": lambda _: "Gateway started",
     "reset": _reset,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from frontend.checklist import checklist
+from frontend.classroom import public_class, room_class
 from frontend.incident import Incident
 from frontend.story import Mark
 from frontend.telling import many
@@ -24,7 +25,11 @@ def nothing_known() -> dict[str, Any]:
 
 def public_view(reading: Reading, incident: Incident) -> dict[str, Any]:
     """What a projector may show: no name, no token, no reason, no prompt."""
-    return {**_figures(reading), "timeline": _timeline(reading, incident, public=True)}
+    return {
+        **_figures(reading),
+        "timeline": _timeline(reading, incident, public=True),
+        "class": public_class(reading.roster),
+    }
 
 
 def room_view(reading: Reading, incident: Incident) -> dict[str, Any]:
@@ -34,6 +39,7 @@ def room_view(reading: Reading, incident: Incident) -> dict[str, Any]:
     return {
         **_figures(reading),
         "timeline": _timeline(reading, incident, public=False),
+        "class": room_class(reading.roster),
         "speed": reading.status.replay_speed,
         "running": reading.status.replay_running,
         "has_clock": reading.status.replay_time is not None,

@@ -19,19 +19,22 @@ MOST_PAGES = 10
 @dataclass(frozen=True)
 class Reading:
     """The room at a moment. `away` says that the gateway does not answer, since `read_at`, Unix seconds; what is here
-    is what it said last. `unread` lines of the event list are still to be read."""
+    is what it said last. `roster` is the class with its seats. `unread` lines of the event list are still to be
+    read."""
 
     state: Mapping[str, Any]
     status: Status
     story: Story
     effect: Mapping[str, Any] | None
+    roster: Mapping[str, Any]
     read_at: float
     away: bool
     unread: int
 
 
 class Watch:
-    """Asks the gateway at most twice a second, and for the effect of a revocation at most once, however many ask."""
+    """Asks the gateway at most twice a second, and for the effect of a revocation and the roster at most once, however
+    many ask."""
 
     def __init__(
         self,
@@ -54,6 +57,9 @@ class Watch:
         self._effect: Mapping[str, Any] | None = None
         self._effect_of: str | None = None
         self._effect_at = 0.0
+        self._roster: Mapping[str, Any] = {}
+        self._roster_of: int | None = None
+        self._roster_at = 0.0
 
     async def reading(self) -> Reading | None:
         """The room as it is; None where the gateway has never answered.
@@ -74,6 +80,7 @@ class Watch:
     def stale(self) -> None:
         """Something was done: the next reading looks again."""
         self._asked_at = None
+        self._roster_of = None
 
     async def _look(self) -> Reading:
         try:
@@ -90,6 +97,7 @@ class Watch:
             status=status,
             story=story,
             effect=await self._effect_now(story.revocation),
+            roster=await self._roster_now(last),
             read_at=self._wall(),
             away=False,
             unread=max(0, last - story.seq),
@@ -123,9 +131,7 @@ class Watch:
     async def _effect_now(self, revocation: str | None) -> Mapping[str, Any] | None:
         if revocation is None:
             return None
-        # A second, less what two looks may lie apart.
-        old = self._monotonic() - self._effect_at >= 1.0 - self._max_age / 2
-        if self._effect_of != revocation or old:
+        if self._effect_of != revocation or self._old(self._effect_at):
             try:
                 self._effect = (await self._get(f"/control/revocations/{revocation}"))["effect"]
             except GatewayError as error:
@@ -135,6 +141,17 @@ class Watch:
                 self._effect = None
             self._effect_of, self._effect_at = revocation, self._monotonic()
         return self._effect
+
+    async def _roster_now(self, last: int) -> Mapping[str, Any]:
+        # Whatever changes a seat, or its token, is a line of the event list: without a new line there is nothing new.
+        if self._roster_of is None or (self._roster_of != last and self._old(self._roster_at)):
+            self._roster = await self._get("/control/class")
+            self._roster_of, self._roster_at = last, self._monotonic()
+        return self._roster
+
+    def _old(self, read_at: float) -> bool:
+        # A second, less what two looks may lie apart.
+        return self._monotonic() - read_at >= 1.0 - self._max_age / 2
 
     async def _get(self, path: str, patience: float = 5) -> dict[str, Any]:
         return await self._gateway.operate("GET", path, self._token, patience=patience)

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from browsing import PATIENCE_MS, Watched, launched, page_process
 from control_desk import Serve, control_app
@@ -379,6 +379,99 @@ def test_the_projector_is_readable_from_the_back_and_keeps_secrets(open_room: Op
     notes.reload()
     expect(notes.locator("#notes")).to_have_value("a-private-note")
     assert "a-private-note" not in str(clean.live.control("GET", "/control/events?limit=1000"))
+
+
+def joined(room: Room, code: str, name: str) -> int:
+    """Joins as a student; the status."""
+    return httpx.post(f"{room.gateway}/join", json={"code": code, "name": name}).status_code
+
+
+def points(place: Locator) -> float:
+    """How large its text is, in CSS pixels."""
+    size: float = place.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+    return size
+
+
+def test_a_class_is_opened_watched_and_ended_from_the_room(open_room: Opener, clean: Room, axe: str) -> None:
+    page = open_room(viewport={"width": 1920, "height": 1080})
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    page.fill("#students", "4")
+    page.fill("#names", f"{HOSTILE}\nBeryl")
+    page.get_by_role("button", name="Preview the class").click()
+    expect(page.locator('[data-part="confirm-words"]')).to_contain_text("makes 4 seats with a token each")
+    page.keyboard.press("Escape")
+    expect(page.locator("#classroom > .answer")).to_have_text("Nothing was done.")
+    page.get_by_role("button", name="Preview the class").dblclick()
+    expect(page.locator("#confirm-yes")).to_have_text("Open a class of 4")
+    page.locator("#confirm-yes").click()
+    seats = page.locator(".seats li")
+    expect(seats).to_have_count(4)
+    expect(page.locator("#classroom > .answer")).to_contain_text("The class is open with 4 seats")
+    expect(page.locator("#class-open")).to_be_hidden()
+    expect(seats.first.locator(".who")).to_have_text(f"1 {HOSTILE}")
+    code = page.locator("#class .code").inner_text()
+    assert points(page.locator("#class .code")) >= 48
+
+    wall = page.context.new_page()
+    wall.goto(f"{clean.page}/control/projector")
+    expect(wall.locator(".join .code")).to_have_text(code)
+    expect(wall.locator(".join")).to_contain_text(f"Join at {clean.page}")
+    assert points(wall.locator(".join .code")) >= 90
+    assert joined(clean, code, "Beryl") == 200
+    expect(wall.locator(".join")).to_contain_text("1 of 4 joined")
+    assert "Beryl" not in wall.content()
+    assert faults_of(wall, axe) == []
+
+    page.bring_to_front()
+    expect(seats.nth(1)).to_have_attribute("data-state", "joined")
+    expect(seats.nth(1).locator(".state")).to_contain_text("joined")
+    signs = [seats.nth(at).evaluate("element => getComputedStyle(element, '::before').content") for at in (0, 1)]
+    assert signs == ['"○"', '"✓"']
+    assert faults_of(page, axe) == []
+    page.get_by_role("button", name="Reset seat 2, Beryl").click()
+    expect(page.locator('[data-part="confirm-words"]')).to_contain_text("Freeing seat 2, Beryl, ends 1 token")
+    page.locator("#confirm-yes").click()
+    expect(seats.nth(1)).to_have_attribute("data-state", "free")
+    assert joined(clean, code, "Beryl") == 200
+
+    page.get_by_role("button", name="End the class").click()
+    expect(page.locator('[data-part="confirm-words"]')).to_contain_text("Ending the class ends 4 tokens")
+    expect(page.locator("#confirm-yes")).to_have_text("End the class and 4 tokens")
+    page.locator("#confirm-yes").click()
+    expect(page.locator("#class-open")).to_be_visible()
+    expect(page.locator("#classroom > .answer")).to_contain_text("The class has ended")
+    assert joined(clean, code, "Beryl") == 403
+    wall.bring_to_front()
+    expect(wall.locator(".join")).to_be_hidden()
+    assert dialogs == []
+
+
+def test_thirty_seats_the_sheet_and_the_wall_fit(open_room: Opener, clean: Room, axe: str) -> None:
+    revoked_room(clean)
+    opened = clean.live.control("POST", "/control/class", json={"names": ["W" * 60, "a b"], "students": 30})
+    page = open_room(viewport={"width": 1920, "height": 1080})
+    page.goto(f"{clean.page}/control/projector")
+    expect(page.locator(".join .code")).to_have_text(opened["code"])
+    expect(page.locator(".checklist li")).to_have_count(11)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1080
+    assert {text: size for text, size in page.evaluate(TEXT_SIZES).items() if size < 24} == {}
+    page.goto(f"{clean.page}/control/sheet")
+    expect(page.locator(".names li")).to_have_count(30)
+    expect(page.locator(".sheet .code")).to_have_text(opened["code"])
+    assert page.locator(".names li").last.inner_text() == "☐ 30 Student 30"
+    assert faults_of(page, axe) == []
+    page.emulate_media(media="print")
+    expect(page.locator("#print")).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.goto(f"{clean.page}/control")
+    expect(page.locator(".seats li")).to_have_count(30)
+    for path in ("/control", "/control/sheet", "/control/projector"):
+        page.goto(clean.page + path)
+        expect(page.locator(".code").first).to_have_text(opened["code"])
+        for width in (320, 640):
+            page.set_viewport_size({"width": width, "height": 700})
+            page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_an_inject_is_broadcast_from_the_private_page(open_room: Opener, clean: Room, axe: str) -> None:

@@ -16,7 +16,8 @@ from control_desk import Instructor, Serve, control_app, events
 from frontend.sessions import LIFE_SECONDS, MOST_SESSIONS, Sessions
 from live import Live, eventually, live_gateway
 
-OPEN = {("GET", "/control"), ("GET", "/control/"), ("GET", "/control/projector"), ("GET", "/control/notes")}
+PAGES = ("/control", "/control/projector", "/control/notes", "/control/sheet")
+OPEN = {("GET", "/control/"), *(("GET", path) for path in PAGES)}
 LOGIN = ("POST", "/control/login")
 
 
@@ -56,7 +57,9 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 def likely(path: str) -> dict[str, Any]:
     """A body that the route would act on."""
     fields = {"kind": "all", "which": "alpha", "reason": "raw", "do": "start", "speed": 14}
-    confirm = "reset" if path.endswith("reset") else "all"
+    words = {"/control/reset": "reset", "/control/class-end": "end"}
+    confirm = words.get(path, "all")
+    fields = {**fields, "students": 2, "names": "raw", "seat": 1}
     return {**fields, "phase": "exposed", "text": "raw", "confirm": confirm}
 
 
@@ -65,9 +68,12 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
     app: FastAPI, page: str, live: Live, cookie: str | None
 ) -> None:
     live.issue("untouched", "alpha")
+    if not live.control("GET", "/control/class")["open"]:
+        live.control("POST", "/control/class", json={"names": ["untouched too"]})
+    known = live.control("GET", "/control/class")
     before, tokens = events(live), live.control("GET", "/control/tokens")
     found = routes(app)
-    assert len(found) >= 21
+    assert len(found) >= 28
     headers = {"Origin": page, "Sec-Fetch-Site": "same-origin"}
     if cookie is not None:
         headers["Cookie"] = f"leakdrill-control-{page.rpartition(':')[2]}={cookie}".encode().decode("latin-1")
@@ -75,7 +81,7 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
     for method, path in found:
         if (method, path) == LOGIN:
             continue
-        body = likely(path) if method == "POST" else None
+        body = {**likely(path), "class": known["id"]} if method == "POST" else None
         answer = httpx.request(method, page + path, headers=raw, follow_redirects=True, json=body)
         if (method, path) in OPEN:
             assert (answer.status_code, 'id="login"' in answer.text) == (200, True), path
@@ -83,14 +89,17 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
             assert answer.status_code == 401, path
             assert answer.json()["ok"] is False
         assert "untouched" not in answer.text
+        assert known["code"] not in answer.text
         assert "no-store" in answer.headers["cache-control"]
     assert (events(live), live.control("GET", "/control/tokens")) == (before, tokens)
+    assert live.control("GET", "/control/class") == known
 
 
 def test_every_route_that_changes_is_among_those(app: FastAPI) -> None:
     posts = {path for method, path in routes(app) if method == "POST"}
     deeds = {"access", "preview", "revoke", "restore-preview", "restore", "clock", "phase", "broadcast", "reset"}
-    assert posts >= {f"/control/{name}" for name in (*deeds, "login", "logout")}
+    deeds |= {f"class-{name}" for name in ("preview", "open", "seat-preview", "seat-reset", "end-preview", "end")}
+    assert posts == {f"/control/{name}" for name in (*deeds, "login", "logout")}
     assert {method for method, _ in routes(app)} == {"GET", "POST"}
 
 
@@ -136,6 +145,17 @@ def test_a_change_comes_from_our_own_page_or_not_at_all(instructor: Instructor, 
     assert Instructor(page).post("/control/login", json=fields, headers=elsewhere[0]).status_code == 403
 
 
+def test_no_route_that_changes_can_be_pressed_from_elsewhere(instructor: Instructor, app: FastAPI, live: Live) -> None:
+    before = events(live)
+    posts = [path for method, path in routes(app) if method == "POST" and (method, path) != LOGIN]
+    for path in posts:
+        answer = instructor.post(path, json=likely(path), headers={"Origin": "http://elsewhere.example"})
+        assert (answer.status_code, answer.json()["ok"]) == (403, False), path
+        answer = instructor.post(path, content=b"{}", headers={"Content-Type": "text/plain"})
+        assert (answer.status_code, answer.json()["ok"]) == (415, False), path
+    assert (len(posts) >= 16, events(live)) == (True, before)
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
@@ -172,7 +192,7 @@ def test_a_second_login_ends_the_first_of_that_browser(instructor: Instructor, l
 
 def test_the_pages_behind_the_login_hold_no_facts_and_nothing_inline(instructor: Instructor, live: Live) -> None:
     live.issue("a-name-of-somebody", "alpha")
-    for path in ("/control", "/control/projector", "/control/notes"):
+    for path in PAGES:
         answer = instructor.get(path)
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]

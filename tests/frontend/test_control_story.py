@@ -161,6 +161,10 @@ def test_what_is_only_counted_is_not_told(kind: str) -> None:
         "revocation.applied",
         "restoration.halted",
         "replica.told",
+        "class.opened",
+        "class.handed_out",
+        "class.seat_reset",
+        "class.ended",
         "reset",
     ],
 )
@@ -218,7 +222,7 @@ def test_parts_of_a_link_count_as_the_link_and_jobs_are_told_by_what_became_of_t
 
 
 class Answering:
-    """A server with the three addresses that a watch asks, and a count of what it was asked."""
+    """A server with the four addresses that a watch asks, and a count of what it was asked."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -228,6 +232,7 @@ class Answering:
         self.app.get("/control/state")(self.state)
         self.app.get("/control/events")(self.events)
         self.app.get("/control/revocations/{id}")(self.revocation)
+        self.app.get("/control/class")(self.roster)
 
     async def state(self, request: Request) -> Response:
         self.asked.append("state")
@@ -243,6 +248,10 @@ class Answering:
     async def revocation(self, id: str) -> Response:
         self.asked.append("effect")
         return JSONResponse({"effect": {"of": id}})
+
+    async def roster(self) -> Response:
+        self.asked.append("class")
+        return JSONResponse({"open": False})
 
 
 class Now:
@@ -279,13 +288,13 @@ async def test_however_many_watch_the_gateway_is_asked_twice_a_second(serve: Ser
         await asyncio.gather(*(watch.reading() for _ in range(30)))
     assert answering.asked.count("state") <= 20
     assert answering.asked.count("effect") <= 14
-    assert answering.asked.count("events") == 0
+    assert answering.asked.count("events") == answering.asked.count("class") == 0
     log.add("job.queued", at=2)
     now.at += 1
     reading = await watch.reading()
     assert reading is not None
     assert reading.story.totals["accepted"] == 1
-    assert answering.asked.count("events") == 1
+    assert answering.asked.count("events") == answering.asked.count("class") == 1
 
 
 @pytest.mark.anyio

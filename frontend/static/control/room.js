@@ -1,5 +1,6 @@
 // The instructor's page: the state, and what can be done about it. Each answer is put where it was asked for and gets
 // the focus; the live region is for the phase alone.
+import { classCard } from "/control-static/class.js";
 import { part, put, rows, watch } from "/control-static/live.js";
 
 const find = (selector) => document.querySelector(selector);
@@ -14,6 +15,7 @@ const ask = watch("/control/state", (state) => {
   part("no-revocation").hidden = state.checklist.length > 0;
   rows(part("log"), state.log.map((line) => [line.room, line.replay, line.actor, line.words]), false);
   lost = state.lost;
+  paintClass(state);
 });
 
 function tell(form, words, ok) {
@@ -128,6 +130,7 @@ submitted("#reset", async (form) => {
   if (!sure) return tell(form, "Nothing was done.", true);
   await act(form, "reset", { confirm: "reset" });
 });
+const paintClass = classCard({ act, confirmed, post, submitted, tell });
 submitted("#clock", () => {});
 submitted("#phase", () => {});
 
