@@ -297,7 +297,7 @@ def from_the_line_to_the_clip(camera: Camera, place: Room, page: Page, others: l
 
 
 def a_busy_morning(place: Room) -> list[str]:
-    """From 08:30 to 11:20 on the replay clock, five minutes a second; the tokens that were used."""
+    """From 08:30 to shortly after 11:10 on the replay clock, five minutes a second; the tokens that were used."""
     testers = [place.issue(f"tester-{number:02}", "alpha") for number in range(1, 13)]
     place.issue("press-01", "press")
     place.issue("press-02", "press")
