@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos lock clean
+.PHONY: help demo test lint bench fuzz chaos screenshots lock clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ fuzz: $(DEV) ## Send the API many cases that its document allows or forbids. ARG
 
 chaos: $(DEV) ## End processes at random under load, and prove that nothing is lost or doubled. ARGS="--seed 7 --kills 100"
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
+
+screenshots: $(DEV) ## Take the pictures of docs/img again, with a real Chromium. ARGS="--folder /tmp/look"
+	$(BIN)/python scripts/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) pyproject.toml --upgrade --group pyproject.toml:dev -o requirements-dev.txt

@@ -82,6 +82,8 @@ def theme() -> gr.themes.Base:
         button_secondary_background_fill_hover_dark="*neutral_700",
         slider_color="*primary_700",
         slider_color_dark="*primary_400",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
         checkbox_background_color_selected="*primary_700",
         checkbox_background_color_selected_dark="*primary_500",
         checkbox_border_color_selected="*primary_700",
