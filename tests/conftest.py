@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +22,7 @@ from postgres import ADVICE, Databases, Server, own_server, programs
 
 # Read before any test takes it out of its environment.
 TEST_DATABASE_URL = os.environ.get("LEAKDRILL_TEST_DATABASE_URL", "")
+SIGNALS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
 @pytest.fixture
@@ -34,6 +36,14 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LEAKDRILL_") and name != "LEAKDRILL_REQUIRE":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> None:
+    """No test leaves signals to the next as it likes them: one that is ignored is so in every process started later."""
+    for number, handler in SIGNALS.items():
+        if handler is not None:
+            signal.signal(number, handler)
 
 
 @pytest.fixture

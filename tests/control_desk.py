@@ -90,3 +90,8 @@ def events(live: Live, kind: str = "") -> list[dict[str, Any]]:
     """The gateway's event list."""
     found: list[dict[str, Any]] = live.control("GET", f"/control/events?kind={kind}&limit=1000")["data"]
     return found
+
+
+def deeds(live: Live) -> list[dict[str, Any]]:
+    """The list, without what workers tell whenever they come up."""
+    return [event for event in events(live) if not event["kind"].startswith("worker.")]

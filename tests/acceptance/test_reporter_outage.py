@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,16 +121,6 @@ def test_an_outage_sends_the_last_batch_again_and_the_rest_late(live: Live, tmp_
     assert [event["accessor"] for event in page if event["accessor"]] == [one["accessor"] for one in issued]
 
 
-def stopped(process: subprocess.Popen[str], how: signal.Signals) -> tuple[str, str]:
-    """What it had said once it has ended. A Ctrl-C that comes while Python cleans an object up is
-    dropped; a person presses again."""
-    for _ in range(5):
-        process.send_signal(how)
-        with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=10)
-    raise AssertionError(f"it goes on after five {how.name}")
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_reporter_resumes_and_undoes_no_restore(live: Live, tmp_path: Path, how: signal.Signals) -> None:
     issued = found(live, tmp_path, 4)
@@ -139,7 +128,8 @@ def test_a_stopped_reporter_resumes_and_undoes_no_restore(live: Live, tmp_path: 
     eventually(lambda: len(matched(live)) == 1)
     assert reporter.stderr is not None
     assert "down for 600 s" in reporter.stderr.readline()
-    out, err = stopped(reporter, how)
+    reporter.send_signal(how)
+    out, err = reporter.communicate(timeout=20)
     assert "Traceback" not in out + err
     if how is signal.SIGINT:
         assert (reporter.returncode, "--resume" in err) == (1, True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from control_desk import Instructor, Serve, control_app, events
+from control_desk import Instructor, Serve, control_app, deeds, events
 from frontend.classroom import join_address, public_class, room_class
 from live import Live, eventually, live_gateway
 
@@ -71,13 +71,13 @@ def held(live: Live, token: str) -> int:
 
 
 def test_a_class_is_previewed_opened_once_and_fills_before_ones_eyes(zoe: Instructor, clean: Live) -> None:
-    before = events(clean)
+    before = deeds(clean)
     preview = zoe.done("class-preview", students=3, names=f"{HOSTILE}\n\n  Adam \n")
     assert preview["words"].startswith(
         "Opening a class makes 3 seats with a token each, cohort class: 2 with the names"
     )
     assert (preview["seats"], preview["items"]) == (3, [HOSTILE, "Adam"])
-    assert events(clean) == before
+    assert deeds(clean) == before
     assert zoe.state()["class"] is None
 
     told = zoe.done("class-open", students=3, names=f"{HOSTILE}\n\n  Adam \n")
@@ -149,7 +149,7 @@ def test_the_end_says_how_many_tokens_die_and_needs_its_word(zoe: Instructor, cl
     preview = zoe.done("class-end-preview")
     assert preview["tokens"] == 3
     assert preview["words"].startswith("Ending the class ends 3 tokens and stops 0 waiting and 0 running jobs. 1 of 3")
-    before = events(clean)
+    before = deeds(clean)
     for fields in ({}, {"confirm": "yes"}, {"confirm": "end"}, {"confirm": "end", "class": "class_other"}):
         refused = zoe.do("class-end", **{"class": "", **fields})
         assert 400 <= refused.status_code < 500, fields
@@ -202,12 +202,12 @@ def test_what_one_instructor_previewed_is_not_done_to_the_class_of_another(
 def test_what_cannot_be_done_is_refused_in_words_and_changes_nothing(
     zoe: Instructor, clean: Live, deed: str, fields: dict[str, Any]
 ) -> None:
-    before = events(clean)
+    before = deeds(clean)
     answer = zoe.do(deed, **fields)
     assert 400 <= answer.status_code < 500, answer.text
     assert answer.json()["ok"] is False
     assert len(answer.json()["words"]) > 10
-    assert events(clean) == before
+    assert deeds(clean) == before
 
 
 def test_a_seat_that_there_is_not_is_told(zoe: Instructor) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from control_desk import Instructor, Serve, control_app, events
+from control_desk import Instructor, Serve, control_app, deeds, events
 from frontend.tokens import PageTokens
 from live import Live, eventually, live_gateway
 
@@ -74,12 +74,12 @@ def logged(instructor: Instructor, number: int) -> dict[str, Any]:
 def test_a_revocation_is_previewed_exactly_done_once_and_told(zoe: Instructor, clean: Live) -> None:
     testers = [clean.issue(f"tester-{n}", "alpha")["token"] for n in range(3)]
     press = [clean.issue(f"press-{n}", "press")["token"] for n in range(2)]
-    before = events(clean)
+    before = deeds(clean)
     preview = zoe.done("preview", kind="cohort", which="alpha")
     assert (preview["tokens"], preview["bystanders"], len(preview["items"])) == (3, 2, 3)
     assert "ends 3 tokens" in preview["words"]
     assert "Bystanders: 2 tokens outside this selection stay good." in preview["words"]
-    assert events(clean) == before
+    assert deeds(clean) == before
 
     done = zoe.done("revoke", kind="cohort", which="alpha", reason=HOSTILE)
     assert done["words"].startswith("Revoked 3 tokens of cohort alpha; stopped 0 waiting and 0 running jobs.")
@@ -147,12 +147,12 @@ def test_what_cannot_be_done_is_refused_in_words_and_changes_nothing(
     zoe: Instructor, clean: Live, deed: str, fields: dict[str, Any]
 ) -> None:
     clean.issue()
-    before = events(clean)
+    before = deeds(clean)
     answer = zoe.do(deed, **fields)
     assert 400 <= answer.status_code < 500, answer.text
     assert answer.json()["ok"] is False
     assert len(answer.json()["words"]) > 10
-    assert events(clean) == before
+    assert deeds(clean) == before
 
 
 def test_suspended_tokens_come_back_and_revoked_ones_do_not(zoe: Instructor, clean: Live) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from browsing import page_process
-from control_desk import Instructor, Serve, control_app, events
+from control_desk import Instructor, Serve, control_app, deeds, events
 from frontend.sessions import LIFE_SECONDS, MOST_SESSIONS, Sessions
 from live import Live, eventually, live_gateway
 
@@ -125,7 +125,7 @@ def test_the_cookie_is_for_this_page_alone_and_holds_no_token(page: str, live: L
 
 
 def test_a_change_comes_from_our_own_page_or_not_at_all(instructor: Instructor, page: str, live: Live) -> None:
-    before = events(live)
+    before = deeds(live)
     elsewhere: list[dict[str, str]] = [
         {"Origin": "http://elsewhere.example"},
         {"Origin": "null"},
@@ -140,13 +140,13 @@ def test_a_change_comes_from_our_own_page_or_not_at_all(instructor: Instructor, 
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         answer = instructor.post("/control/broadcast", content=b'{"text": "no"}', headers={"Content-Type": kind})
         assert answer.status_code == 415, kind
-    assert events(live) == before
+    assert deeds(live) == before
     fields = {"token": live.supervisor.admin_token, "name": ""}
     assert Instructor(page).post("/control/login", json=fields, headers=elsewhere[0]).status_code == 403
 
 
 def test_no_route_that_changes_can_be_pressed_from_elsewhere(instructor: Instructor, app: FastAPI, live: Live) -> None:
-    before = events(live)
+    before = deeds(live)
     posts = [path for method, path in routes(app) if method == "POST" and (method, path) != LOGIN]
     for path in posts:
         answer = instructor.post(path, json=likely(path), headers={"Origin": "http://elsewhere.example"})
