@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 GENESIS = "0" * 64
-# `json.dumps` would make one for each call, and every change appends a line.
-_LISTED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+# Every change appends a line. What is plain is spelled out here, where an encoder would set itself up for each call.
+_quoted = json.encoder.encode_basestring
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -120,13 +120,22 @@ def chain_hash(
     data: str,
 ) -> str:
     """SHA-256 over the previous line's hash and this line's fields, as canonical JSON. `data` is JSON text."""
-    fields = [previous, at, replay_at, kind, actor, accessor, job, data]
-    return hashlib.sha256(_LISTED.encode(fields).encode()).hexdigest()
+    fields = (_quoted(previous), repr(at), *map(_json, (replay_at, kind, actor, accessor, job, data)))
+    return hashlib.sha256(f"[{','.join(fields)}]".encode()).hexdigest()
 
 
 def canonical(data: Mapping[str, object]) -> str:
     """JSON text with sorted keys: the form that is stored and hashed."""
-    return _SORTED.encode(data)
+    return f"{{{','.join([f'{_quoted(name)}:{_json(value)}' for name, value in sorted(data.items())])}}}"
+
+
+def _json(value: object) -> str:
+    """The value as `json.dumps` writes it, without spaces and with letters as they are."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None:
+        return "null"
+    return repr(value) if type(value) is int else _SORTED.encode(value)
 
 
 def first_broken(events: Iterable[Event], previous: str = GENESIS) -> int | None:

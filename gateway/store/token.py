@@ -51,7 +51,8 @@ class Token:
         return "expired" if self.state is not TokenState.REVOKED and self.expired(now) else str(self.state)
 
 
-COLUMNS = ", ".join(one.name for one in fields(Token))
+_FIELDS = tuple(one.name for one in fields(Token))
+COLUMNS = ", ".join(_FIELDS)
 STATE = {str(state): state for state in TokenState}
 
 
@@ -134,14 +135,11 @@ class TokenFilter:
 
 def token_of(row: Iterable[Any]) -> Token:
     """From a row of `COLUMNS`, by place."""
-    accessor, principal, cohort, scopes, labels, tier, state, *rest = row
-    return Token(
-        accessor,
-        principal,
-        cohort,
-        tuple(scopes.split()),
-        () if labels == "[]" else tuple(json.loads(labels)),
-        tier,
-        STATE[state],
-        *rest,
-    )
+    # Past `__init__`, which sets the fields of a frozen value one by one: every request reads a token.
+    token = object.__new__(Token)
+    values = token.__dict__
+    values.update(zip(_FIELDS, row, strict=True))
+    labels = values["labels"]
+    values["scopes"], values["state"] = tuple(values["scopes"].split()), STATE[values["state"]]
+    values["labels"] = () if labels == "[]" else tuple(json.loads(labels))
+    return token

@@ -19,17 +19,15 @@ PREFIX = "ldk_"
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH = 30
 CHECK_LENGTH = 6
+_PAIRS = tuple(first + second for first in BASE62 for second in BASE62)  # every request's bearer is checked
 PATTERN = re.compile(r"ldk_[0-9A-Za-z]{36}")
 
 
 def checksum(text: str) -> str:
     """CRC-32 of `text` in six base62 digits, most significant first."""
-    value = zlib.crc32(text.encode())
-    digits = ""
-    for _ in range(CHECK_LENGTH):
-        value, digit = divmod(value, 62)
-        digits = BASE62[digit] + digits
-    return digits
+    rest, low = divmod(zlib.crc32(text.encode()), 62 * 62)
+    high, middle = divmod(rest, 62 * 62)
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def mint(choose: Callable[[str], str] = secrets.choice) -> str:

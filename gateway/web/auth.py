@@ -75,7 +75,11 @@ async def good_for(ctx: Context, scope: str, request: Request) -> Token:
     """The caller's token, once it is good for `scope` and no seeded failure has struck."""
     now = ctx.clock.now()
     found = await service.by_hash(ctx.store, secret_hash(ctx, request))
-    if found is not None and request.url.path.endswith("/content") and ctx.sight.makes(Defect.LEGACY_PATH_UNCHECKED):
+    if (
+        found is not None
+        and request.scope["path"].endswith("/content")
+        and ctx.sight.makes(Defect.LEGACY_PATH_UNCHECKED)
+    ):
         ctx.usage.note(found.accessor, surface_of(request.scope), now)
         ctx.metrics.counts.judged("accepted")
         return found

@@ -76,7 +76,11 @@ class _Reading(AbstractAsyncContextManager[Body, None]):
         self._form: _Form | None = None
 
     async def __aenter__(self) -> Body:
-        given = self._request.headers.get("content-type", "")
+        given = ""
+        for name, value in self._request.scope["headers"]:  # not `request.headers`, which costs each create more
+            if name == b"content-type":
+                given = value.decode("latin-1")
+                break
         kind = given.partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
             return await self._from_multipart(given)

@@ -7,29 +7,40 @@ file, another header, a name with an escape, a wrong end, is left to the parser,
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MOST_BYTES = 64 * 1024
-_BEFORE, _BETWEEN = b'\r\nContent-Disposition: form-data; name="', b'"\r\n\r\n'
-_FROM = len(_BEFORE)
-_NAME = re.compile(rb'[^"%\\\r\n\x80-\xff]{1,1024}')
+MOST_REMEMBERED = 128  # characters of a part's head
+_BEFORE, _BETWEEN = '\r\nContent-Disposition: form-data; name="', '"\r\n\r\n'
+_NAME = re.compile(r'[^"%\\\r\n\x80-\U0010ffff]{1,1024}')
 
 
 def text_fields(boundary: str, raw: bytes, most: int) -> list[tuple[str, str]] | None:
     """At most `most` names and values in their order (RFC 7578, section 4); None where the parser must look at it."""
     if len(raw) > MOST_BYTES:
         return None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None
     # The first delimiter needs no line end before it (RFC 2046, section 5.1.1).
-    opening, *parts = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode())
-    if opening or not parts or parts.pop() not in (b"--\r\n", b"--") or not 0 < len(parts) <= most:
+    opening, *parts = f"\r\n{text}".split(f"\r\n--{boundary}")
+    if opening or not parts or parts.pop() not in ("--\r\n", "--") or not 0 < len(parts) <= most:
         return None
     fields = []
     for part in parts:
         head, found, value = part.partition(_BETWEEN)
-        name = head[_FROM:]
-        if not found or not head.startswith(_BEFORE) or _NAME.fullmatch(name) is None:
+        name = _remembered(head) if len(head) <= MOST_REMEMBERED else _named(head)
+        if not found or name is None:
             return None
-        try:
-            fields.append((name.decode(), value.decode()))
-        except UnicodeDecodeError:
-            return None
+        fields.append((name, value))
     return fields
+
+
+def _named(head: str) -> str | None:
+    """The name in a part's head up to its end quote; None for a head that is not of the one plain kind."""
+    name = head[len(_BEFORE) :]
+    return name if head.startswith(_BEFORE) and _NAME.fullmatch(name) is not None else None
+
+
+_remembered = lru_cache(maxsize=256)(_named)  # forms come again and again with the same few names

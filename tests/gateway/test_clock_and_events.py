@@ -1,7 +1,11 @@
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.clock import FrozenClock, ReplayClock
 from gateway.events import GENESIS, Event, EventKind, canonical, chain_hash, first_broken
@@ -120,3 +124,23 @@ def test_the_hash_covers_every_field() -> None:
         seen.add(chain_hash(GENESIS, **{**base, name: 2.0 if name == "at" else "other"}))  # type: ignore[arg-type]
     seen.add(chain_hash("1" * 64, **base))  # type: ignore[arg-type]
     assert len(seen) == len(base) + 2
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+VALUES = st.recursive(PLAIN, lambda one: st.lists(one) | st.dictionaries(TEXT, one), max_leaves=8)
+
+
+@given(st.dictionaries(TEXT, VALUES), st.floats(allow_nan=False, allow_infinity=False), TEXT, st.none() | TEXT)
+def test_what_is_stored_and_hashed_is_what_json_makes_of_it(
+    data: dict[str, object], at: float, text: str, other: str | None
+) -> None:
+    def made(value: object) -> str:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    assert canonical(data) == made(data)
+    line = made([GENESIS, at, other, text, text, other, other, made(data)])
+    own = chain_hash(
+        GENESIS, at=at, replay_at=other, kind=text, actor=text, accessor=other, job=other, data=canonical(data)
+    )
+    assert own == hashlib.sha256(line.encode()).hexdigest()
