@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
@@ -35,7 +34,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from arrivals import LEAKED, Arrival, in_rounds, names, with_leaked
 from chaos import evidence
 from live import Live, live_gateway
-from postgres import empty_database, programs, server_to_measure
+from postgres import STORES, empty_database, server_to_measure, stores_to_measure
 
 CLASS, LOAD = 30, 0.75
 WORKERS, RENDER_SECONDS = 2, 0.2
@@ -54,14 +53,9 @@ MOST_IN_FAIR, LEAST_IN_FIFO = 1.2, 3.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds")
-    parser.add_argument("--only", choices=["sqlite", "postgresql"], help="one store alone")
+    parser.add_argument("--only", choices=STORES, help="one store alone")
     given = parser.parse_args()
-    for store in ("sqlite", "postgresql"):
-        if given.only not in (None, store):
-            continue
-        if store == "postgresql" and programs() is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
-            print("PostgreSQL: not measured, its programs are not on this machine")
-            continue
+    for store in stores_to_measure(given.only):
         for order in ("fifo", "fair"):
             compare(store, order, 2 if given.quick else 5)
 

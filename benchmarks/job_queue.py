@@ -38,7 +38,7 @@ from gateway.settings import Settings, prepare_data
 from gateway.store import Connection, Store, jobs, open_store, tokens
 from gateway.store.jobs import RenderRequest
 from gateway.store.tokens import Token, TokenState
-from postgres import connected, empty_database, programs, server_to_measure
+from postgres import can_be_measured, connected, empty_database, server_to_measure
 
 SLOTS = 32  # a worker; what its slots do at the same time shares a commit
 REQUEST = RenderRequest("rain", "standard", "standard", "1280x720", 4, 30, 1)
@@ -77,8 +77,7 @@ def on_sqlite(rounds: int, scale: int) -> None:
 
 
 def on_postgresql(rounds: int, scale: int) -> None:
-    if programs() is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
-        print("PostgreSQL: not measured, its programs are not on this machine")
+    if not can_be_measured():
         return
     rates: dict[str, list[float]] = {"leakdrill": [], "engine": [], "bare": []}
     with server_to_measure() as url:

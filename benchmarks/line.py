@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import sqlite3
 import statistics
@@ -31,7 +30,7 @@ from gateway.settings import Settings, prepare_data
 from gateway.store import Connection, Store, messages, open_store, tokens
 from gateway.store.jobs import RenderRequest
 from gateway.store.tokens import Token, TokenState
-from postgres import empty_database, programs, server_to_measure
+from postgres import STORES, empty_database, server_to_measure, stores_to_measure
 
 REQUEST = RenderRequest("rain", "standard", "standard", "1280x720", 4, 30, 1)
 TEXT = (
@@ -52,15 +51,10 @@ POLLS = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="200,000 jobs stand for 1,000,000, fewer rounds")
-    parser.add_argument("--only", choices=["sqlite", "postgresql"], help="one store alone")
+    parser.add_argument("--only", choices=STORES, help="one store alone")
     given = parser.parse_args()
     long, rounds = (200_000, 100) if given.quick else (1_000_000, 300)
-    for store in ("sqlite", "postgresql"):
-        if given.only not in (None, store):
-            continue
-        if store == "postgresql" and programs() is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
-            print("PostgreSQL: not measured, its programs are not on this machine")
-            continue
+    for store in stores_to_measure(given.only):
         for order in ("fifo", "fair"):
             compare(store, order, long, rounds)
 

@@ -24,6 +24,7 @@ from gateway.store.schema import SQLITE
 from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
+STORES = ("sqlite", "postgresql")
 # What is written here is thrown away, so nothing of it need reach the disk.
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 #: The same, but what it has confirmed is there again after any end of the server.
@@ -122,6 +123,19 @@ def own_server(where: Path, options: str = _FAST) -> Iterator[Server]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder)
+
+
+def can_be_measured() -> bool:
+    """Whether `server_to_measure` has one; says so where it has not."""
+    if programs() is None and not os.environ.get("LEAKDRILL_TEST_DATABASE_URL"):
+        print(f"PostgreSQL: not measured, its programs are not on this machine; {ADVICE}")  # noqa: T201  benchmarks print
+        return False
+    return True
+
+
+def stores_to_measure(only: str | None) -> list[str]:
+    """The names of both stores, or of `only` one, as far as they can be measured here."""
+    return [name for name in STORES if only in (None, name) and (name == "sqlite" or can_be_measured())]
 
 
 @contextmanager
