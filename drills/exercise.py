@@ -347,7 +347,9 @@ class Exercise:
         gone = set(self.revoke.accessors) if self.revoke and not self.fleet.lied else set()
         fresh = [each for each in (self._fresh, self._cut.fresh if self._cut else None) if each]
         held = (*self.leaked, *self._minted, *self.bystanders, *fresh)
-        await self.rollback.revoke(self.client, [bearer for bearer in held if bearer.accessor not in gone])
+        left = [bearer for bearer in held if bearer.accessor not in gone]
+        contained = self.revoke is not None and self.revoke.outcome == "acknowledged"
+        await self.rollback.revoke(self.client, left, contained=contained)
 
     def _longest_seconds(self) -> float:
         """How long the exercise may last, the putting back included."""

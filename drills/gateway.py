@@ -164,13 +164,18 @@ class GatewayClient:
         reason: str,
         timeout: float,  # noqa: ASYNC109
         transfers: str = "cut",
+        *,
+        housekeeping: bool = False,
     ) -> Answer:
-        """POST /control/revocations. The caller reads the outcome: a timeout means that nobody knows."""
+        """POST /control/revocations. The caller reads the outcome: a timeout means that nobody knows. `housekeeping`
+        says that it is no move of the exercise."""
         body: dict[str, object] = {"selector": dict(selector), "reason": reason}
         if transfers != "cut":
             body["in_flight"] = {"transfers": transfers}
         if selector.get("all"):
             body["confirm"] = "all"
+        if housekeeping:
+            body["housekeeping"] = True
         caller, path = self._control("revoke"), "/control/revocations"
         return await self.send(caller, "control", "POST", path, json=body, timeout=timeout)
 

@@ -31,11 +31,14 @@ class Rollback:
         self.left.append(words)
         self.did("rollback", False, words)
 
-    async def revoke(self, client: GatewayClient, bearers: Sequence[Bearer]) -> None:
-        """Revoke these tokens, each whatever became of the others."""
+    async def revoke(self, client: GatewayClient, bearers: Sequence[Bearer], *, contained: bool) -> None:
+        """Revoke these tokens, each whatever became of the others. Where access was cut before (`contained`), this is
+        no move of the exercise; otherwise it is the one that ends the leak."""
         left = []
         for bearer in bearers:
-            answer = await client.revoke({"accessor": bearer.accessor}, "end of the exercise", ROLLBACK_SECONDS)
+            answer = await client.revoke(
+                {"accessor": bearer.accessor}, "end of the exercise", ROLLBACK_SECONDS, housekeeping=contained
+            )
             left += [] if answer.accepted else [bearer]
         done = f"{len(bearers) - len(left)} of {len(bearers)} tokens left over are revoked"
         self.did("revoke_issued", not left, done)

@@ -72,11 +72,13 @@ class PreviewRevocation(Body):
 
 
 class ApplyRevocation(PreviewRevocation):
-    """`confirm` must be "all" where the selector is all."""
+    """`confirm` must be "all" where the selector is all. `housekeeping`: it tidies up after a move of the exercise and
+    is none itself, so that the phase stays as it is."""
 
     reason: str = Field(min_length=1, max_length=500)
     in_flight: InFlightBody = InFlightBody()
     confirm: Literal["all"] | None = None
+    housekeeping: bool = False
 
 
 class JobCounts(BaseModel):
@@ -321,6 +323,7 @@ async def revoke(body: ApplyRevocation, ctx: Ctx, actor: Admin) -> RevocationAns
         clock=ctx.clock,
         in_flight=InFlight(**body.in_flight.model_dump()),
         confirmed=body.confirm == "all",
+        moves_phase=not body.housekeeping,
     )
     return RevocationAnswer.of(revocation)
 

@@ -294,6 +294,32 @@ def test_a_gateway_that_knows_no_lease_is_drilled_and_the_journal_says_so(tmp_pa
     assert (noted.ok, noted.detail) == (False, "this gateway knows no lease: nothing keeps another drill off it")
 
 
+class KeepsRevocations(MemoryGateway):
+    """Remembers what it was told to revoke, and whether that was said to be housekeeping."""
+
+    kept: list[tuple[str, bool]]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/control/revocations":
+            body = json.loads(request.content)
+            self.kept.append((body["reason"], body.get("housekeeping", False)))
+        return await super().handle_async_request(request)
+
+
+def test_what_is_put_back_after_the_cut_is_no_move_of_the_exercise(tmp_path: Path) -> None:
+    gateway = KeepsRevocations()
+    gateway.kept = []
+    drill(tmp_path, gateway=gateway, scenario=load_scenario("november-2024"))
+    (cut, *rest) = gateway.kept
+    assert cut == ("early access paused for everybody", False)
+    assert set(rest) == {("end of the exercise", True)}
+    # Where the cut could not be made, the end of the exercise is what ends the leak.
+    uncut = KeepsRevocations(faults=frozenset({"revoke_503"}))
+    uncut.kept = []
+    drill(tmp_path / "uncut", gateway=uncut)
+    assert {kept for kept in uncut.kept if kept[0] == "end of the exercise"} == {("end of the exercise", False)}
+
+
 def test_what_cannot_be_put_back_marks_the_run(tmp_path: Path) -> None:
     result = drill(tmp_path, "down_after_revoke")
     journal = journal_of(result)

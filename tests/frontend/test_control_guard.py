@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,32 @@ def test_the_admin_token_is_nowhere_on_the_page_and_in_no_log(tmp_path: Path, li
             assert (answer.status_code, token in answer.text) == (200, False), place
         assert instructor.get("/control/", follow_redirects=True).text == instructor.get("/control").text
     assert log.read_text() == ""
+
+
+def test_the_generate_pages_handlers_lead_to_nothing_here(tmp_path: Path, live: Live, free_port: int) -> None:
+    """Gradio takes a raw call of any handler by its number, whoever sends it; none of them is an instructor's."""
+    live.issue("untouched", "alpha")
+    known = live.control("GET", "/control/tokens"), live.control("GET", "/control/state")["phase"]
+    before = [event for event in deeds(live) if event["actor"] != "student"]
+    with page_process(tmp_path / "page.log", free_port, LEAKDRILL_GATEWAY_URL=live.url) as url:
+        Instructor(url).log_in(live.supervisor.admin_token)
+        handlers = httpx.get(f"{url}/config").json()["dependencies"]
+        assert len(handlers) >= 6
+        queued = 0
+        for handler in handlers:
+            raw = {"fn_index": handler["id"], "session_hash": "raw", "data": ["all"] * len(handler["inputs"])}
+            for path in ("queue/join", "run/predict"):
+                answer = httpx.post(f"{url}/gradio_api/{path}", json={**raw, "confirm": "all"}, timeout=20)
+                queued += path == "queue/join" and answer.is_success
+        assert queued, "at least one was taken, so this asks what it means to ask"
+        with httpx.stream("GET", f"{url}/gradio_api/queue/data?session_hash=raw", timeout=20) as told:
+            ended = (line for line in told.iter_lines() if "process_completed" in line)
+            assert len(list(islice(ended, queued))) == queued
+        for path in ("/gradio_api/info", "/gradio_api/mcp/schema", "/config"):
+            text = httpx.get(url + path).text.lower()
+            assert not any(word in text for word in ("/control/revoke", "class_open", "admin")), path
+    assert (live.control("GET", "/control/tokens"), live.control("GET", "/control/state")["phase"]) == known
+    assert [event for event in deeds(live) if event["actor"] != "student"] == before
 
 
 def test_where_it_is_switched_off_there_is_no_control_room(tmp_path: Path, live: Live, free_port: int) -> None:

@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
 
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 @dataclass
 class Room:
     """A gateway with one worker and the page, as `up` starts them."""
@@ -43,18 +47,21 @@ class Room:
     def control(self, method: str, path: str, body: dict[str, Any]) -> None:
         httpx.request(method, f"{self.gateway}/control/{path}", json=body, headers=self.admin).raise_for_status()
 
-    def give_the_page_a_token(self) -> None:
-        body = {"principal": "tester-page", "cohort": "alpha"}
+    def issue(self, principal: str) -> str:
+        body = {"principal": principal, "cohort": "alpha"}
         answer = httpx.post(f"{self.gateway}/control/tokens", json=body, headers=self.admin).raise_for_status()
+        return str(answer.json()["token"])
+
+    def give_the_page_a_token(self) -> None:
         fresh = self.data / "page.tokens.fresh"
-        fresh.write_text(f"{answer.json()['token']}\n")
+        fresh.write_text(f"{self.issue('tester-page')}\n")
         fresh.replace(self.data / "page.tokens")
 
     def jobs(self) -> list[dict[str, Any]]:
         """What the page's tokens have at the gateway, newest first."""
         found: list[dict[str, Any]] = []
         for token in self.page_tokens:
-            answer = httpx.get(f"{self.gateway}/v1/videos", headers={"Authorization": f"Bearer {token}"})
+            answer = httpx.get(f"{self.gateway}/v1/videos", headers=bearer(token))
             found += answer.raise_for_status().json()["data"]
         return found
 
@@ -392,6 +399,146 @@ def test_a_freed_seat_is_refused_with_a_hint_and_joined_again(watched: Watched, 
     assert "does not know your token" in wait_for_status(page, "unknown_token")
 
 
+# Keeps what the bar and the words beside it have shown, in order.
+WATCH_STATUS = """() => {
+  window.shown = [];
+  new MutationObserver(() => {
+    const status = document.querySelector(".ld-status");
+    const bar = status && status.querySelector("[role=progressbar]");
+    if (bar) window.shown.push([status.dataset.state, +bar.getAttribute("aria-valuenow"), status.innerText.trim()]);
+  }).observe(document, { childList: true, subtree: true, characterData: true, attributes: true });
+}"""
+
+
+def test_the_place_in_line_only_falls_and_the_bar_only_rises(watched: Watched, room: Room) -> None:
+    page, others = watched.page, [room.issue(f"ahead-{number}") for number in range(4)]
+    body = {"model": "turbo", "prompt": "ahead", "seconds": "2", "size": "1280x720"}
+    for token in others:
+        httpx.post(f"{room.gateway}/v1/videos", json=body, headers=bearer(token)).raise_for_status()
+    expect(page.locator('#ld-banner [data-part="queue"]')).to_contain_text("waiting, 1 running")
+    page.evaluate(WATCH_STATUS)
+    order(page, "the fifth in line", seconds=1)
+    status = page.locator('.ld-status[data-state="queued"]')
+    expect(status).to_contain_text("ahead of you")
+    (mine,) = [job["id"] for job in room.jobs() if job["prompt"] == "the fifth in line"]
+    said = int(status.inner_text().split(" ahead")[0])
+    told = httpx.get(f"{room.gateway}/v1/videos/{mine}", headers=bearer(room.page_tokens[0])).headers
+    # Asked later than the page has asked, so that it may have moved up meanwhile.
+    assert said - 1 <= int(told.get("leakdrill-queue-ahead", 0)) <= said
+    wait_for_status(page, "completed")
+    shown = page.evaluate("window.shown")
+    places = [0 if words.startswith("You are next") else int(words.split(" ahead")[0])
+              for state, _, words in shown if state == "queued" and ("ahead" in words or "next" in words)]  # fmt: skip
+    assert len(places) > 1
+    assert places == sorted(places, reverse=True)
+    bars = [bar for _, bar, _ in shown]
+    assert bars == sorted(bars)
+    assert {bar for state, bar, _ in shown if state == "completed"} == {100}
+    assert all(bar < 100 for state, bar, _ in shown if state != "completed")
+
+
+def test_double_clicks_make_one_clip_and_take_one_seat(watched: Watched, room: Room) -> None:
+    page, before = watched.page, len(room.jobs())
+    page.locator("#ld-prompt textarea").fill("pressed twice")
+    page.locator("#ld-generate").dblclick()
+    wait_for_status(page, "completed")
+    assert len(room.jobs()) == before + 1
+    code = open_class(room, students=3)["code"]
+    page.get_by_text("Join a class").click()
+    page.locator("#ld-code :is(input, textarea)").fill(code)
+    page.locator("#ld-join-button").dblclick()
+    joined(page, "joined")
+    page.wait_for_load_state("networkidle")
+    roster = httpx.get(f"{room.gateway}/control/class", headers=room.admin).json()
+    assert roster["taken"] == 1
+    assert "You are Student 01" in joined(page, "joined")
+
+
+# Nothing in the page has the focus, or it has a ring around it.
+FOCUS_SEEN = """() => {
+  const style = getComputedStyle(document.activeElement);
+  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  return document.activeElement === document.body || ring;
+}"""
+
+
+def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
+    """Presses Tab until that has the focus, which must be seen at each stop."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        assert page.evaluate(FOCUS_SEEN), page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{selector} was not reached by Tab")
+
+
+def test_a_clip_is_ordered_and_cancelled_by_keyboard_alone(watched: Watched, room: Room) -> None:
+    page = watched.page
+    tab_to(page, "#ld-prompt textarea")
+    page.keyboard.type("typed and never touched")
+    tab_to(page, "#ld-resolution input[value='1080p']")
+    page.keyboard.press("Space")
+    tab_to(page, "#ld-seconds input[type=number]")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("10")
+    page.keyboard.press("Tab")
+    tab_to(page, "#ld-generate", key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ld-cancel")).to_be_enabled()
+    tab_to(page, "#ld-cancel")
+    page.keyboard.press("Space")
+    wait_for_status(page, "cancelled")
+    until(lambda: room.jobs()[0]["status"] == "failed", 10, "the end of the job")
+    assert (room.jobs()[0]["prompt"], room.jobs()[0]["seconds"], room.jobs()[0]["size"]) == (
+        "typed and never touched", "10", "1920x1080",
+    )  # fmt: skip
+
+
+# Emoji of several parts, words from right to left, a turned direction, a tag, and an entity.
+ODD = "👩‍🚀🛹 كلب على لوح تزلج \u202egnol\u202c <img src=x onerror=alert(1)> &amp; שלום "
+
+
+def test_odd_and_long_prompts_are_shown_as_they_were_sent_and_nothing_plays_by_itself(
+    chromium: Browser, room: Room
+) -> None:
+    context = chromium.new_context(reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    context.set_default_timeout(PATIENCE_MS)
+    watched = Watched(context.new_page())
+    watched.start()
+    page = watched.page
+    open_page(page, room)
+    long = (ODD * 200)[:10_000]
+    assert len(long) == 10_000
+    page.locator("#ld-prompt textarea").fill(long)
+    page.locator("#ld-generate").click()
+    wait_for_status(page, "completed")
+    sent = room.jobs()[0]["prompt"]
+    assert sent == long.strip()[: len(sent)]
+    assert 999 <= len(sent.encode("utf-16-le")) // 2 <= 1000, "the field stops there, as browsers count"
+    assert page.locator(".ld-clip .ld-prompt").inner_text() == sent
+    assert page.locator(".ld-history li .ld-prompt").inner_text() == sent
+    assert page.locator(".ld-clip img, .ld-history img, .ld-code img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    expect(page.locator(".ld-clip video")).to_be_visible()
+    page.wait_for_function("document.querySelector('.ld-clip video').readyState >= 2")
+    assert page.evaluate("document.querySelector('.ld-clip video').paused")
+    assert (watched.outside, watched.complaints) == ([], [])
+    context.close()
+
+
+# When the banner turns, by the browser's clock, and everything that a screen reader is told from here on.
+WATCH_PHASE = """() => {
+  const banner = document.getElementById("ld-banner"), region = document.getElementById("ld-announcer");
+  window.spoken = [];
+  new MutationObserver(() => {
+    if (banner.dataset.phase === "revoked") window.revokedAt ??= Date.now();
+  }).observe(banner, { attributes: true });
+  new MutationObserver(() => window.spoken.push(region.textContent)).observe(region, {
+    childList: true, subtree: true, characterData: true,
+  });
+}"""
+
+
 # Last in this file: afterwards the room's access is gone.
 def test_a_clip_plays_until_access_is_revoked(watched: Watched, room: Room) -> None:
     page = watched.page
@@ -406,12 +553,14 @@ def test_a_clip_plays_until_access_is_revoked(watched: Watched, room: Room) -> N
     assert_keeps_no_token(page, room)
     assert (watched.outside, watched.complaints) == ([], [])
 
-    revoked = time.monotonic()
+    page.evaluate(WATCH_PHASE)
+    revoked = time.time() * 1000
     room.control("POST", "revocations", {"selector": {"all": True}, "confirm": "all", "reason": "drill"})
     expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "revoked", timeout=PATIENCE_MS)
-    assert time.monotonic() - revoked < 5
+    assert page.evaluate("window.revokedAt") - revoked < 2000
     assert "cut off" in page.locator("#ld-banner").inner_text()
     expect(page.locator("#ld-announcer")).to_contain_text("Access revoked")
+    assert len(page.evaluate("window.spoken")) == 1, "one change is spoken of once"
     expect(page.locator(".ld-clip .ld-note")).to_contain_text("Made before revocation; the gateway no longer serves it")
     expect(page.locator(".ld-history .ld-note")).to_contain_text("Made before revocation")
 

@@ -17,6 +17,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "ldk_CANARYinTheCoalMine"
+# Python loads this at its start wherever it is found; what the server would say to another machine ends in its log,
+# which must stay empty.
+EAR = """
+import sys
+
+def heard(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        asked = arguments[1][0]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        asked = arguments[0]
+    else:
+        return
+    if asked not in ("127.0.0.1", "::1", "localhost", b"127.0.0.1", None):
+        sys.stderr.write(f"asks for {asked!r}\\n")
+
+sys.addaudithook(heard)
+"""
 
 
 def run(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -47,13 +64,16 @@ def ready(process: subprocess.Popen[str], url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[str]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The file a Space would run, with a token and with a gateway that is not there."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
         port, nobody = first.getsockname()[1], second.getsockname()[1]
+    ear = tmp_path_factory.mktemp("ear")
+    (ear / "sitecustomize.py").write_text(EAR)
     environment = {
+        "PYTHONPATH": str(ear),
         "LEAKDRILL_GATEWAY_URL": f"http://127.0.0.1:{nobody}",
         "LEAKDRILL_PAGE_TOKENS": CANARY,
         "LEAKDRILL_PAGE_PORT": str(port),
@@ -97,6 +117,15 @@ def test_what_the_page_does_not_offer_is_not_there(page: str, path: str) -> None
 def test_no_handler_is_offered_as_an_api(page: str) -> None:
     info = httpx.get(f"{page}/gradio_api/info").json()
     assert info == {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
+def test_the_ear_hears_what_it_must_never_hear(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EAR)
+    call = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
+    heard = subprocess.run(
+        [sys.executable, "-c", call], env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert "asks for '192.0.2.1'" in heard.stderr
 
 
 def test_the_page_holds_nothing_that_opens_a_standing_stream(page: str) -> None:

@@ -197,9 +197,12 @@ async def test_the_phase_follows_the_exposure(desk: Desk) -> None:
     async def phase() -> str:
         return str((await desk.http.get("/status")).json()["phase"])
 
+    await desk.issue("left-over")
     await desk.revoke({"principal": "a1"})
     assert await phase() == "normal"
     await desk.http.patch("/control/state", json={"phase": "exposed"}, headers=desk.admin)
+    assert await phase() == "exposed"
+    await desk.revoke({"principal": "left-over"}, housekeeping=True)
     assert await phase() == "exposed"
     await desk.revoke({"cohort": "alpha"})
     assert await phase() == "revoked"
