@@ -24,11 +24,12 @@ if not __package__:
 
 import gradio as gr
 import uvicorn
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Header
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from frontend import look
 from frontend.client import Gateway
+from frontend.connected import Connected
 from frontend.control_room import add_control_room
 from frontend.generate import GeneratePage, build, example_prompts
 from frontend.links import Links
@@ -47,16 +48,20 @@ def create_page(settings: Settings) -> FastAPI:
     links = Links(gateway, settings.public_url)
     rng = random.SystemRandom()
     tokens = PageTokens(settings.tokens, settings.tokens_file, rng)
+    connected = Connected()
+    control = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        if control is not None:
+            await control.aclose()
         await gateway.aclose()
 
     app = FastAPI(title="leakdrill page", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    _add_routes(app, live, links, tokens)
+    _add_routes(app, live, links, tokens, connected)
     if settings.control_room:
-        add_control_room(app, gateway, tokens, settings.host)
+        control = add_control_room(app, gateway, tokens, settings.host, connected)
     page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
@@ -83,9 +88,10 @@ def create_page(settings: Settings) -> FastAPI:
     return mounted
 
 
-def _add_routes(app: FastAPI, live: Live, links: Links, tokens: PageTokens) -> None:
+def _add_routes(app: FastAPI, live: Live, links: Links, tokens: PageTokens, connected: Connected) -> None:
     @app.get("/state")
-    async def state() -> Response:
+    async def state(leakdrill_page: Annotated[str, Header()] = "") -> Response:
+        connected.asked(leakdrill_page)
         said = banner(await live.status(), access=bool(tokens.current()))
         return JSONResponse(vars(said), headers=_UNKEPT)
 

@@ -11,14 +11,17 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.templating import Jinja2Templates
 
-from frontend import export, guard
+from frontend import after_action, export, guard, injects
+from frontend.by_clock import InjectClock
 from frontend.classroom import ClassDeeds, join_address
 from frontend.client import Gateway, GatewayError
+from frontend.connected import Connected
 from frontend.deeds import Deeds, Fields, Told, refused_words
 from frontend.guard import HEADERS, Guard, Refused, said
 from frontend.incident import Incident, load_incident
-from frontend.injects import load_injects
+from frontend.injects import InjectDeeds, load_injects
 from frontend.sessions import LIFE_SECONDS, Session, Sessions
 from frontend.settings import TOKEN
 from frontend.tokens import PageTokens
@@ -27,7 +30,13 @@ from frontend.watch import Reading, Watch
 
 STATIC = Path(__file__).resolve().parent / "static" / "control"
 # The pages behind the login, by address. What they hold is the same for everybody: the facts come from their state.
-PAGES = {"": "room.html", "projector": "projector.html", "notes": "notes.html", "sheet": "sheet.html"}
+PAGES = {
+    "": "room.html",
+    "projector": "projector.html",
+    "notes": "notes.html",
+    "sheet": "sheet.html",
+    "after-action": "after-action.html",
+}
 STATIC_KINDS = {".css": "text/css", ".js": "text/javascript"}
 MOST_NAME = 40
 NOT_TAKEN = (
@@ -40,25 +49,45 @@ AWAY = "The gateway does not answer, so nobody can be logged in now. Try again w
 View = Callable[[Reading, Incident], dict[str, Any]]
 
 
-def add_control_room(app: FastAPI, gateway: Gateway, page_tokens: PageTokens, listens: str = "127.0.0.1") -> None:
-    """Adds the control room to the page's server, whose tokens it can renew, and which listens at that host."""
+def add_control_room(
+    app: FastAPI,
+    gateway: Gateway,
+    page_tokens: PageTokens,
+    listens: str = "127.0.0.1",
+    connected: Connected | None = None,
+) -> ControlRoom:
+    """Adds the control room to the page's server, whose tokens it can renew, which listens at that host, and whose open
+    pages `connected` counts. The caller closes it."""
     app.add_exception_handler(Refused, guard.refusal)
-    ControlRoom(gateway, page_tokens, listens).add_to(app)
+    room = ControlRoom(gateway, page_tokens, listens, connected or Connected())
+    room.add_to(app)
+    return room
 
 
 class ControlRoom:
     """The routes, and what they share."""
 
-    def __init__(self, gateway: Gateway, page_tokens: PageTokens, listens: str) -> None:
+    def __init__(self, gateway: Gateway, page_tokens: PageTokens, listens: str, connected: Connected) -> None:
         self.gateway = gateway
         self.listens = listens
+        self.connected = connected
+        self.templates = Jinja2Templates(STATIC)
         self.guard = Guard(Sessions())
         self.incident = load_incident()
         self.deeds = Deeds(gateway, self.incident, page_tokens)
         self.class_deeds = ClassDeeds(gateway)
+        self.plan = load_injects()
+        self.inject_deeds = InjectDeeds(gateway, self.plan)
+        self.inject_clock = InjectClock(
+            self.inject_deeds, self.plan, self.incident, self._look, self.guard.sessions.holds
+        )
         # By admin token: who logs in with another one must not see what this one was shown.
         self._watches: dict[str, Watch] = {}
         self._worked_out: dict[View, tuple[Reading, dict[str, Any]]] = {}
+
+    async def aclose(self) -> None:
+        """Stops what works by itself."""
+        await self.inject_clock.aclose()
 
     def add_to(self, app: FastAPI) -> None:
         """Adds all routes."""
@@ -73,10 +102,11 @@ class ControlRoom:
         app.add_api_route("/control/state", self.state, methods=["GET"])
         app.add_api_route("/control/projector/state", self.projector_state, methods=["GET"])
         app.add_api_route("/control/injects", self.injects, methods=["GET"])
+        app.add_api_route("/control/after-action/state", self.after_action, methods=["GET"])
         app.add_api_route("/control/choices", self.choices, methods=["GET"])
         app.add_api_route("/control/log.json", self.log, methods=["GET"])
         app.add_api_route("/control/log.csv", self.log, methods=["GET"])
-        for name, deed in {**self.deeds.all(), **self.class_deeds.all()}.items():
+        for name, deed in {**self.deeds.all(), **self.class_deeds.all(), **self.inject_deeds.all()}.items():
             app.add_api_route(f"/control/{name}", self.doing(deed), methods=["POST"], name=name)
 
     async def to_page(self) -> Response:
@@ -87,7 +117,7 @@ class ControlRoom:
         """The page of that address, or the login in its place."""
         name = request.url.path.removeprefix("/control").strip("/")
         file = PAGES[name] if self.guard.ask(request) else "login.html"
-        return FileResponse(STATIC / file, media_type="text/html", headers=HEADERS)
+        return self.templates.TemplateResponse(request, file, headers=HEADERS)
 
     async def static(self, name: str) -> Response:
         """A style sheet or a script."""
@@ -136,8 +166,10 @@ class ControlRoom:
         """The room as it is, for the instructor's page, which asks each second."""
         session = await self.guard.reader(request)
         reading = await self._reading(session)
-        shown = {**self._shown(reading, room_view), **self._join(request), "me": session.name}
-        return JSONResponse(shown, headers=HEADERS)
+        more = {"me": session.name, "pages": self.connected.words()}
+        if reading is not None:
+            more["due"] = _due(len(injects.due(self.plan, reading, self.incident)))
+        return JSONResponse({**self._shown(reading, room_view), **self._join(request), **more}, headers=HEADERS)
 
     async def projector_state(self, request: Request) -> Response:
         """The same without what must not be on a wall."""
@@ -145,9 +177,18 @@ class ControlRoom:
         return JSONResponse({**self._shown(reading, public_view), **self._join(request)}, headers=HEADERS)
 
     async def injects(self, request: Request) -> Response:
-        """The planned injects, for the private page."""
-        await self.guard.reader(request)
-        return JSONResponse({"injects": [vars(inject) for inject in load_injects()]}, headers=HEADERS)
+        """The planned injects and where each stands, for the private page."""
+        reading = await self._reading(await self.guard.reader(request))
+        if reading is None:
+            raise Refused(503, "The gateway does not answer, so nobody knows where the injects stand.")
+        return JSONResponse(injects.shown(self.plan, reading, self.incident), headers=HEADERS)
+
+    async def after_action(self, request: Request) -> Response:
+        """The exercise so far, to be printed."""
+        reading = await self._reading(await self.guard.reader(request))
+        if reading is None:
+            raise Refused(503, "The gateway does not answer, so there is nothing to print now.")
+        return JSONResponse(after_action.report(reading, self.plan, self.incident), headers=HEADERS)
 
     async def choices(self, request: Request) -> Response:
         """Who can be selected."""
@@ -201,9 +242,14 @@ class ControlRoom:
 
     async def _reading(self, session: Session) -> Reading | None:
         try:
-            return await self._watch(session).reading()
+            reading = await self._look(session)
         except GatewayError as error:
             raise self._logged_out(session) from error
+        self.inject_clock.mind(session, reading)
+        return reading
+
+    async def _look(self, session: Session) -> Reading | None:
+        return await self._watch(session).reading()
 
     async def _answered(self, session: Session, telling: Awaitable[Told], *, changes: bool) -> Response:
         try:
@@ -230,6 +276,10 @@ async def _after(first: list[dict[str, Any]], rest: AsyncIterator[list[dict[str,
     yield first
     async for lines in rest:
         yield lines
+
+
+def _due(number: int) -> str:
+    return "" if not number else "1 inject is due" if number == 1 else f"{number} injects are due"
 
 
 def _not_let_in(error: GatewayError) -> Refused:

@@ -43,6 +43,10 @@ class Sessions:
         found = self._by_hash.get(_hash(value)) if value else None
         return found if found is not None and found.ends_at > self._monotonic() else None
 
+    def holds(self, session: Session) -> bool:
+        """Whether that login still is one."""
+        return session.ends_at > self._monotonic() and any(one is session for one in self._by_hash.values())
+
     def end(self, value: str | None) -> None:
         """Logs out."""
         if value:

@@ -58,6 +58,8 @@ def _revoked(data: Data) -> tuple[str, str]:
     outcomes, jobs = data.get("outcomes") or {}, data.get("jobs") or {}
     ended = many(int(outcomes.get("revoked", 0)), "token")
     public = f"Revoked {ended}; stopped {jobs.get('queued', 0)} waiting, {jobs.get('running', 0)} running"
+    if data.get("housekeeping"):
+        public = f"Housekeeping, no move of the exercise: {ended} ended"
     already = f", {outcomes['already']} already were" if outcomes.get("already") else ""
     return f"{public}{already} ({selected(data.get('selector') or {})}: {data.get('reason', '')})", public
 
@@ -85,10 +87,25 @@ def _printed(data: Data) -> str:
     return f"Tokens of {many(len(data.get('seats') or ()), 'seat')} printed"
 
 
+def _fired(data: Data) -> tuple[str, str]:
+    public = f"Inject {data.get('inject')}"
+    how = "fired by the clock" if data.get("by_clock") else "fired" if data.get("broadcast") else "told by hand"
+    return f"{public} {how}", public
+
+
+def _inject(words: str) -> Callable[[Data], str]:
+    return lambda data: f"Inject {data.get('inject')} {words}"
+
+
 _TOLD: dict[str, Callable[[Data], str | tuple[str, str]]] = {
     "phase.changed": _phase,
     "clock.set": _clock,
     "broadcast.set": _broadcast,
+    "inject.fired": _fired,
+    "inject.held": _inject("is held"),
+    "inject.skipped": _inject("is skipped"),
+    "inject.waiting": _inject("waits again"),
+    "inject.by_clock": lambda data: f"Injects are fired {'by the clock' if data.get('on') else 'by hand'}",
     "revocation.applied": _revoked,
     "restoration.started": _restoring,
     "restoration.done": lambda _: "Everything that could come back is back",

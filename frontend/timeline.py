@@ -23,6 +23,7 @@ DRAWN = {
     "restoration.started": "restoring",
     "phase.changed": "phase",
     "broadcast.set": "broadcast",
+    "inject.fired": "inject",
 }
 MOST_DRAWN = 40
 
@@ -134,9 +135,15 @@ def _ticks(axis: Axis) -> list[float]:
 
 
 def _marks(story: Story, incident: Incident, axis: Axis, public: bool) -> list[Drawn]:
-    cuts = {mark.at for mark in story.marks if mark.kind == "revocation.applied"}
-    # A revocation moves the phase in its own moment; one mark says both.
-    told = [one for one in story.marks if one.kind in DRAWN and not (one.kind == "phase.changed" and one.at in cuts)]
+    cuts = {cut.when.at for cut in story.cuts}
+    # A revocation moves the phase in its own moment; one mark says both. Of a clock that was set back, this morning.
+    told = [
+        one
+        for one in story.marks
+        if one.kind in DRAWN
+        and one.when.morning == story.morning
+        and not (one.kind == "phase.changed" and one.when.at in cuts)
+    ]
     found = [mark for mark in (_drawn(one, axis, public) for one in told[-MOST_DRAWN:]) if mark is not None]
     if axis.replayed and incident.on_day_of(axis.now):
         begun = f"page public, about {axis.clock(incident.published)}"
@@ -149,11 +156,11 @@ def _marks(story: Story, incident: Incident, axis: Axis, public: bool) -> list[D
 
 
 def _drawn(mark: Mark, axis: Axis, public: bool) -> Drawn | None:
-    at = mark.replay if axis.replayed else mark.at
+    at = mark.when.replay if axis.replayed else mark.when.at
     if at is None or not axis.start <= at <= axis.end:
         return None
     kind = DRAWN[mark.kind]
-    label = mark.public.partition(";")[0] if kind in ("revoked", "phase") else kind
+    label = mark.public.partition(";")[0] if kind in ("revoked", "phase", "inject") else kind
     return Drawn(at, at, kind, label, mark.public if public else mark.words)
 
 
@@ -162,19 +169,33 @@ def _span(axis: Axis, at: float) -> str:
 
 
 def _summary(story: Story, axis: Axis) -> str:
-    totals: Mapping[str, int] = story.totals
-    words = (
-        f"Up to {axis.clock(axis.now)} {axis.name}: {many(totals['accepted'], 'order')} accepted, "
-        f"{totals['finished']} finished, {totals['refused']} refused."
+    words = f"Up to {axis.clock(axis.now)} {axis.name}: {counted(story.totals)}."
+    present = [cut for cut in story.cuts if cut.when.morning == story.morning]
+    if present:
+        last = present[-1].when
+        at = last.replay if axis.replayed else last.at
+        when = f" at {axis.clock(at)} {axis.name}" if at is not None else ""
+        times = "once" if len(present) == 1 else f"{len(present)} times, the last time"
+        words += f" Access was revoked {times}{when}; {story.refused_since} refused since."
+    elif not story.cuts:
+        words += " Access has not been revoked."
+    return f"{words} {since_when(story)}".rstrip()
+
+
+def counted(totals: Mapping[str, int]) -> str:
+    """The figures in words."""
+    return f"{many(totals['accepted'], 'order')} accepted, {totals['finished']} finished, {totals['refused']} refused"
+
+
+def since_when(story: Story) -> str:
+    """From when on the figures and the timeline count, where that is not the beginning of the exercise."""
+    if story.anew_at is None:
+        return ""
+    cut = ", and access was revoked" if any(cut.when.morning < story.morning for cut in story.cuts) else ""
+    return (
+        f"Counted since the replay clock was set back at {datetime.fromtimestamp(story.anew_at):%H:%M:%S} room time; "
+        f"before that: {counted(story.before)}{cut}."
     )
-    cuts = [mark for mark in story.marks if mark.kind == "revocation.applied"]
-    if not cuts:
-        return f"{words} Access has not been revoked."
-    last = cuts[-1]
-    at = last.replay if axis.replayed else last.at
-    when = f" at {axis.clock(at)} {axis.name}" if at is not None else ""
-    times = "once" if len(cuts) == 1 else f"{len(cuts)} times, the last time"
-    return f"{words} Access was revoked {times}{when}; {story.refused_since} refused since."
 
 
 def _note(incident: Incident, axis: Axis) -> str:

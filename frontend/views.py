@@ -10,7 +10,7 @@ from frontend.classroom import public_class, room_class
 from frontend.incident import Incident
 from frontend.story import Mark
 from frontend.telling import many
-from frontend.timeline import timeline
+from frontend.timeline import since_when, timeline
 from frontend.watch import Reading
 from frontend.wording import banner
 
@@ -65,6 +65,7 @@ def _figures(reading: Reading) -> dict[str, Any]:
         "broadcast": last.broadcast,
         "errs": _errs(reading, last.errs),
         "counts": {name: totals[name] for name in ("accepted", "finished", "refused")},
+        "since": since_when(reading.story),
         "unread": f"{reading.unread} lines of the event list are still to be read." if reading.unread else "",
         "checklist": [] if reading.effect is None else checklist(reading.effect),
         "bystanders": _bystanders(reading),
@@ -104,11 +105,11 @@ def _lost(reading: Reading) -> str:
 
 def _line(mark: Mark, offset: int) -> dict[str, Any]:
     replayed = ""
-    if mark.replay is not None:
-        replayed = datetime.fromtimestamp(mark.replay + offset, UTC).strftime("%H:%M")
+    if mark.when.replay is not None:
+        replayed = datetime.fromtimestamp(mark.when.replay + offset, UTC).strftime("%H:%M")
     return {
         "seq": mark.seq,
-        "room": datetime.fromtimestamp(mark.at).strftime("%H:%M:%S"),
+        "room": datetime.fromtimestamp(mark.when.at).strftime("%H:%M:%S"),
         "replay": replayed,
         "actor": mark.actor,
         "words": mark.words,

@@ -19,6 +19,7 @@ from gateway.control import credits as control_credits
 from gateway.control import drill as control_drill
 from gateway.control import events as control_events
 from gateway.control import faults as control_faults
+from gateway.control import injects as control_injects
 from gateway.control import metrics as control_metrics
 from gateway.control import mint as control_mint
 from gateway.control import profile as control_profile
@@ -123,6 +124,7 @@ ROUTERS = (
     control_mint.router,
     control_clients.router,
     control_profile.router,
+    control_injects.router,
     control_sunset.router,
     control_reporters.router,
     control_drill.router,

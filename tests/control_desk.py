@@ -14,6 +14,7 @@ import httpx
 from fastapi import FastAPI
 
 from frontend.client import Gateway
+from frontend.connected import Connected
 from frontend.control_room import add_control_room
 from frontend.tokens import PageTokens
 from live import Live
@@ -22,17 +23,19 @@ from live import Live
 Serve = Callable[[FastAPI], str]
 
 
-def control_app(gateway_url: str, page_tokens: PageTokens | None = None) -> FastAPI:
+def control_app(gateway_url: str, page_tokens: PageTokens | None = None, connected: Connected | None = None) -> FastAPI:
     """The control room alone, as the page's server has it, without the Generate page beside it."""
     gateway = Gateway(gateway_url)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await control.aclose()
         await gateway.aclose()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_control_room(app, gateway, page_tokens or PageTokens((), None, random.Random(1)))
+    tokens = page_tokens or PageTokens((), None, random.Random(1))
+    control = add_control_room(app, gateway, tokens, connected=connected)
     return app
 
 

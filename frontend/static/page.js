@@ -3,6 +3,8 @@
 (() => {
   "use strict";
   const KEPT = 8;
+  // Tells this page from others that are open, for the count in the control room; made anew at each load, kept nowhere.
+  const NUMBER = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const clips = [];
   let phase = null;
   let asking = false;
@@ -41,7 +43,11 @@
     const controller = new AbortController();
     const deadline = setTimeout(() => controller.abort(), 5000);
     try {
-      const answer = await fetch("state", { cache: "no-store", signal: controller.signal });
+      const answer = await fetch("state", {
+        cache: "no-store",
+        headers: { "leakdrill-page": NUMBER },
+        signal: controller.signal,
+      });
       if (!answer.ok) throw new Error(answer.statusText);
       paint(await answer.json());
     } catch {

@@ -118,6 +118,7 @@ async def reset(store: Store, *, now: float, actor: str) -> None:
         exercise.set_profile(tx, None)
         exercise.set_mint_freeze(tx, None)
         exercise.set_sunset(tx, None)
+        exercise.set_injects(tx, None)
         drill_lease.delete_all(tx)
         faults.delete_all(tx)
         replicas.clear_modes(tx)

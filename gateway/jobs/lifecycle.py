@@ -140,6 +140,7 @@ def _begun(tx: Connection, taken: list[tuple[Job, str | None, Message | None]], 
         return []
     events.append_all(tx, [_start(job, taken_from, now) for job, taken_from, _ in taken])
     holds = latency.holds_of(tx, [job for job, _, _ in taken], now)
+    jobs.set_holds(tx, [(job, hold) for (job, _, _), hold in zip(taken, holds, strict=True) if hold > 0])
     return [Claimed(job, hold, message) for (job, _, message), hold in zip(taken, holds, strict=True)]
 
 

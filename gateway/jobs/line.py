@@ -29,7 +29,8 @@ REMEMBERED = 50_000  # jobs whose rank in their block is known
 class Load:
     """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the places of
     the first jobs, `newest` being the latest `seq` of those, the blocks, and by priority the last place and how many
-    wait up to it, which is known only of a line that is longer than `first`. `turns` are the last turns by priority."""
+    wait up to it, which is known only of a line that is longer than `first`. `turns` are the last turns by priority.
+    `simulated` says that renders which begin now keep their slot for a simulated time."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
@@ -40,6 +41,7 @@ class Load:
     blocks: Blocks
     ends: dict[int, tuple[Place, int]]
     turns: dict[int, int]
+    simulated: bool
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -140,7 +142,9 @@ def _read(tx: Connection, now: float) -> Load:
     ends = _ends(tx, blocks) if queue.waiting > LISTED else {}
     lasts = [end for end, _ in ends.values()] if ends else first  # which is in order, so that the last one counts
     turns = {priority: turn for priority, turn, _ in lasts}
-    return Load(queue, alive, slots, _render_seconds(tx, now, queue, slots), first, newest, blocks, ends, turns)
+    in_force = latency.present(tx, now).now
+    seconds = _render_seconds(tx, in_force, queue, slots)
+    return Load(queue, alive, slots, seconds, first, newest, blocks, ends, turns, not in_force.profile.instant)
 
 
 def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:
@@ -153,9 +157,18 @@ def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:
     return ends
 
 
-def _render_seconds(tx: Connection, now: float, queue: QueueCounts, slots: int) -> float:
+def running_seconds(tx: Connection, load: Load, job: Job) -> float:
+    """Seconds that the whole of a running job's attempt takes: its own hold, which stays what it was drawn as whatever
+    profile comes into force. Without one, what the latest renders took, and never what a profile expects."""
+    if job.hold is not None:
+        return job.hold
+    if load.simulated:
+        return jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
+    return load.render_seconds
+
+
+def _render_seconds(tx: Connection, in_force: latency.InForce, queue: QueueCounts, slots: int) -> float:
     """What jobs took under the present latency profile; before any has finished, what the profile expects."""
-    in_force = latency.present(tx, now).now
     return (
         jobs.mean_render_seconds(tx, in_force.since)
         or latency.guess(in_force, profiles.Load(queue.waiting, queue.running, slots))

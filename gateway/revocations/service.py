@@ -175,7 +175,8 @@ def _take(tx: Connection, order: _Order, clock: Clock) -> Revocation:
         items=_outcomes(matched, tokens.find_tree(tx, which)),
     )
     revocations.insert(tx, revocation)
-    _record(tx, revocation, signals=_tell(tx, revocation, order.which if order.disclosure else None))
+    signals = _tell(tx, revocation, order.which if order.disclosure else None)
+    _record(tx, revocation, signals=signals, housekeeping=not order.moves_phase)
     if order.moves_phase:
         _move_phase(tx, revocation)
     return revocation
@@ -265,7 +266,7 @@ def _tell(tx: Connection, revocation: Revocation, disclosed: TokenFilter | None)
     return outbox.access_ended(tx, ended, cause, disclosed=leaked)
 
 
-def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
+def _record(tx: Connection, revocation: Revocation, *, signals: int, housekeeping: bool) -> None:
     outcomes = Counter(item.outcome for item in revocation.items)
     at = revocation.recorded_at
     events.append(
@@ -286,6 +287,7 @@ def _record(tx: Connection, revocation: Revocation, *, signals: int) -> None:
             "children": revocation.taken.children,
             "credits_released": revocation.taken.credits,
             "in_flight": asdict(revocation.in_flight),
+            "housekeeping": housekeeping,
         },
     )
 

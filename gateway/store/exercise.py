@@ -1,4 +1,4 @@
-"""The one row that says where the exercise stands: phase, replay clock, broadcast line."""
+"""The one row that says where the exercise stands: phase, replay clock, broadcast line, injects."""
 
 from __future__ import annotations
 
@@ -94,6 +94,17 @@ def profile(tx: Connection) -> str | None:
 def set_profile(tx: Connection, text: str | None) -> None:
     """Puts that text in its place; None takes it away."""
     tx.execute("UPDATE exercise SET profile = :text WHERE id = 1", {"text": text})
+
+
+def injects(tx: Connection) -> str | None:
+    """What became of the planned injects, as JSON text; None where nothing did."""
+    row = tx.fetch_one("SELECT injects FROM exercise WHERE id = 1")
+    return row["injects"] if row else None
+
+
+def set_injects(tx: Connection, text: str | None) -> None:
+    """Puts that text in its place; None has all of them wait."""
+    tx.execute("UPDATE exercise SET injects = :text WHERE id = 1", {"text": text})
 
 
 def sunset(tx: Connection) -> tuple[str | None, ReplayClock | None]:

@@ -57,7 +57,8 @@ class RenderRequest:
 @dataclass(frozen=True)
 class Job:
     """A job as its row says; the defaults are a new job's. Times are Unix seconds; `file` is a name inside the media
-    directory."""
+    directory. `hold` is for how many seconds the running attempt keeps its slot at the least, None where no time is
+    simulated."""
 
     seq: int
     id: str
@@ -83,6 +84,7 @@ class Job:
     fate: str | None = None
     share: str = "private"
     share_id: str | None = None
+    hold: float | None = None
 
     @property
     def place(self) -> Place:

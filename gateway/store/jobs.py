@@ -139,7 +139,7 @@ def exhausted(tx: Connection, max_attempts: int) -> list[Job]:
 
 _CLAIM = (
     "UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = :worker, lease_until = :lease, "
-    "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL "
+    "started_at = coalesce(started_at, :now), progress = 0, step = NULL, steps = NULL, hold = NULL "
 )
 
 
@@ -174,6 +174,12 @@ def claim_waiting(tx: Connection, most: int, *, worker: str, now: float, lease_u
             raise LookupError(f"of the jobs {seqs}, only {len(rows)} wait")
     fairness.served_all(tx, taken)
     return taken
+
+
+def set_holds(tx: Connection, holds: Iterable[tuple[Job, float]]) -> None:
+    """For how many seconds each of these attempts, just claimed, keeps its slot at the least."""
+    for job, seconds in holds:
+        tx.execute("UPDATE jobs SET hold = :hold WHERE seq = :seq", {"hold": seconds, "seq": job.seq})
 
 
 def still_held(tx: Connection, held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:

@@ -32,7 +32,7 @@ _TAKE = f"""
         AND (was.status = 'queued' OR was.status = 'in_progress' AND was.{SILENT})
     ), taken AS (
         UPDATE jobs SET status = 'in_progress', attempt = jobs.attempt + 1, worker = :worker, lease_until = :lease,
-            started_at = coalesce(jobs.started_at, :now), progress = 0, step = NULL, steps = NULL
+            started_at = coalesce(jobs.started_at, :now), progress = 0, step = NULL, steps = NULL, hold = NULL
         FROM fit AS was
         WHERE jobs.seq = was.seq AND (was.status = 'in_progress' OR was.in_flight IS NULL
             OR was.in_flight >= was.nth + (

@@ -6,7 +6,7 @@ engine's message about a job, where an engine delivers. Times are Unix seconds.
 
 from gateway.store.schema_classes import CLASSES
 
-VERSION = 6
+VERSION = 7
 
 _REST = """
 CREATE TABLE credit_accounts (
@@ -99,6 +99,7 @@ CREATE TABLE jobs (
     spared        TEXT CHECK (spared IN ('finish', 'withhold')),
     share         TEXT NOT NULL DEFAULT 'private' CHECK (share IN ('private', 'pending', 'approved', 'refused')),
     share_id      TEXT,
+    hold          REAL,
     account       TEXT,
     credits       INTEGER CHECK (credits >= 0),
     message       INTEGER
@@ -241,7 +242,8 @@ CREATE TABLE exercise (
     utc_offset   INTEGER,
     profile      TEXT,
     mint_frozen  TEXT,
-    sunset       TEXT
+    sunset       TEXT,
+    injects      TEXT
 );
 INSERT INTO exercise (id, phase) VALUES (1, 'normal');
 

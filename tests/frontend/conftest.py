@@ -1,4 +1,5 @@
-"""A place to serve a small application on a real socket, so that the client is tested over HTTP."""
+"""A place to serve a small application on a real socket, so that the client is tested over HTTP; and a control room
+on a real gateway, with instructors who are logged in."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from control_desk import Instructor, control_app
 from gateway import supervisor
+from live import Live, live_gateway
 
 Serve = Callable[[FastAPI], str]
 
@@ -43,3 +46,36 @@ def serve() -> Iterator[Serve]:
     for server, thread in running:
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A gateway for the tests of a module, with as many workers as the module's WORKERS says; without it, none."""
+    with live_gateway(tmp_path_factory.mktemp("gateway"), workers=getattr(request.module, "WORKERS", 0)) as live:
+        yield live
+
+
+@pytest.fixture
+def clean(live: Live) -> Live:
+    """The same after a reset."""
+    live.control("POST", "/control/reset", json={"confirm": "reset"})
+    return live
+
+
+@pytest.fixture
+def log_in(serve: Serve, clean: Live) -> Callable[[str], Instructor]:
+    """`log_in(name)` is an instructor in the control room of a page of the test's own."""
+    page = serve(control_app(clean.url))
+
+    def log_in(name: str) -> Instructor:
+        instructor = Instructor(page)
+        assert instructor.log_in(clean.supervisor.admin_token, name).status_code == 200
+        return instructor
+
+    return log_in
+
+
+@pytest.fixture
+def zoe(log_in: Callable[[str], Instructor]) -> Instructor:
+    """One of them."""
+    return log_in("Zoë")

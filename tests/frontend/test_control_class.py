@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from control_desk import Instructor, Serve, control_app, deeds, events
+from control_desk import Instructor, deeds, events
 from frontend.classroom import join_address, public_class, room_class
-from live import Live, eventually, live_gateway
+from live import Live, eventually
 
 HOSTILE = '<b>Zoë</b> "quoted" ‮ 🎬'
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_gateway(tmp_path_factory.mktemp("gateway"), workers=0) as live:
-        yield live
-
-
-@pytest.fixture
-def clean(live: Live) -> Live:
-    live.control("POST", "/control/reset", json={"confirm": "reset"})
-    return live
-
-
-@pytest.fixture
-def log_in(serve: Serve, clean: Live) -> Callable[[str], Instructor]:
-    page = serve(control_app(clean.url))
-
-    def log_in(name: str) -> Instructor:
-        instructor = Instructor(page)
-        assert instructor.log_in(clean.supervisor.admin_token, name).status_code == 200
-        return instructor
-
-    return log_in
-
-
-@pytest.fixture
-def zoe(log_in: Callable[[str], Instructor]) -> Instructor:
-    return log_in("Zoë")
 
 
 def shown(instructor: Instructor, *seats: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,38 +15,10 @@ import pytest
 
 from control_desk import Instructor, Serve, control_app, deeds, events
 from frontend.tokens import PageTokens
-from live import Live, eventually, live_gateway
+from live import Live, eventually
 
+WORKERS = 1
 HOSTILE = '<script>alert(1)</script> "quoted" ‮ 🎬'
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_gateway(tmp_path_factory.mktemp("gateway"), workers=1) as live:
-        yield live
-
-
-@pytest.fixture
-def clean(live: Live) -> Live:
-    live.control("POST", "/control/reset", json={"confirm": "reset"})
-    return live
-
-
-@pytest.fixture
-def log_in(serve: Serve, clean: Live) -> Callable[[str], Instructor]:
-    page = serve(control_app(clean.url))
-
-    def log_in(name: str) -> Instructor:
-        instructor = Instructor(page)
-        assert instructor.log_in(clean.supervisor.admin_token, name).status_code == 200
-        return instructor
-
-    return log_in
-
-
-@pytest.fixture
-def zoe(log_in: Callable[[str], Instructor]) -> Instructor:
-    return log_in("Zoë")
 
 
 def call(live: Live, method: str, path: str, token: str, **options: Any) -> httpx.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,13 @@ from fastapi.routing import APIRoute
 
 from browsing import page_process
 from control_desk import Instructor, Serve, control_app, deeds, events
+from frontend.control_room import PAGES as SHOWN
 from frontend.sessions import LIFE_SECONDS, MOST_SESSIONS, Sessions
 from live import Live, eventually, live_gateway
 
-PAGES = ("/control", "/control/projector", "/control/notes", "/control/sheet")
+PAGES = tuple(f"/control/{name}".rstrip("/") for name in SHOWN)
 OPEN = {("GET", "/control/"), *(("GET", path) for path in PAGES)}
 LOGIN = ("POST", "/control/login")
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_gateway(tmp_path_factory.mktemp("gateway"), workers=0) as live:
-        yield live
 
 
 @pytest.fixture
@@ -60,7 +54,9 @@ def likely(path: str) -> dict[str, Any]:
     fields = {"kind": "all", "which": "alpha", "reason": "raw", "do": "start", "speed": 14}
     words = {"/control/reset": "reset", "/control/class-end": "end"}
     confirm = words.get(path, "all")
-    fields = {**fields, "students": 2, "names": "raw", "seat": 1}
+    fields = {**fields, "students": 2, "names": "raw", "seat": 1, "id": "m1", "on": True}
+    if path == "/control/inject":
+        fields["do"] = "fire"
     return {**fields, "phase": "exposed", "text": "raw", "confirm": confirm}
 
 
@@ -74,7 +70,8 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
     known = live.control("GET", "/control/class")
     before, tokens = events(live), live.control("GET", "/control/tokens")
     found = routes(app)
-    assert len(found) >= 28
+    assert len(found) >= 32
+    assert {path for _, path in OPEN} < {path for _, path in found}
     headers = {"Origin": page, "Sec-Fetch-Site": "same-origin"}
     if cookie is not None:
         headers["Cookie"] = f"leakdrill-control-{page.rpartition(':')[2]}={cookie}".encode().decode("latin-1")
@@ -99,6 +96,7 @@ def test_without_a_login_every_route_refuses_and_nothing_changes(
 def test_every_route_that_changes_is_among_those(app: FastAPI) -> None:
     posts = {path for method, path in routes(app) if method == "POST"}
     deeds = {"access", "preview", "revoke", "restore-preview", "restore", "clock", "phase", "broadcast", "reset"}
+    deeds |= {"inject", "inject-clock"}
     deeds |= {f"class-{name}" for name in ("preview", "open", "seat-preview", "seat-reset", "end-preview", "end")}
     assert posts == {f"/control/{name}" for name in (*deeds, "login", "logout")}
     assert {method for method, _ in routes(app)} == {"GET", "POST"}

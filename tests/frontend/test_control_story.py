@@ -36,11 +36,11 @@ class Log:
         self.lines.append({**line, "accessor": None, "job": None, "hash": ""})
 
 
-def revocation(log: Log, *, at: float, replay: str | None = None, reason: str = "drill") -> None:
+def revocation(log: Log, *, at: float, replay: str | None = None, reason: str = "drill", **also: Any) -> None:
     jobs = {"queued": 2, "running": 1}
     outcomes, selector = {"revoked": 12}, {"principal": "tester-name"}
     more: dict[str, Any] = {"jobs": jobs, "outcomes": outcomes, "selector": selector, "reason": reason}
-    log.add("revocation.applied", at=at, replay=replay, id="rev_1", **more)
+    log.add("revocation.applied", at=at, replay=replay, **{"id": "rev_1", **more, **also})
 
 
 def drawn(story: Story, *, now: float, replay_now: float | None, public: bool = False) -> dict[str, Any]:
@@ -124,18 +124,76 @@ def test_a_replay_of_another_day_shows_no_times_of_the_incident() -> None:
     assert chart["note"] == ""
 
 
-def test_a_clock_that_is_set_back_begins_its_morning_anew() -> None:
+def test_a_clock_that_is_set_back_begins_its_morning_anew_in_figures_and_timeline_alike() -> None:
     log = morning()
     log.add("clock.set", at=80, replay="09:05", time="2024-11-26T08:30:00-05:00", speed=1.0, running=True)
     log.add("job.queued", at=81, replay="08:30")
     story = go_on(Story(), log.lines)
     chart = drawn(story, now=82, replay_now=BEGIN + 60)
-    assert sum(bar["accepted"] for bar in chart["bars"]) == 1
     assert [mark["kind"] for mark in chart["marks"]] == ["published", "ended"]
-    assert story.totals["accepted"] == 30
+    for name in chart["series"]:
+        assert sum(bar[name] for bar in chart["bars"]) == story.totals[name] == (name == "accepted")
+    assert chart["summary"].startswith(
+        "Up to 08:31 ET: 1 order accepted, 0 finished, 0 refused. Counted since the replay clock was set back at "
+    )
+    assert chart["summary"].endswith("before that: 29 orders accepted, 1 finished, 1 refused, and access was revoked.")
+    # The revocation stands, and with it what is known of its effect.
+    assert (story.revocation, story.before["accepted"], story.refused_since) == ("rev_1", 29, 1)
+    # Without a clock it is the room's time, and the same morning.
+    chart = drawn(story, now=90, replay_now=None)
+    assert (sum(bar["accepted"] for bar in chart["bars"]), chart["from"]) == (1, 80)
     # A pause is no step back.
     log.add("clock.set", at=83, replay="08:31", time="2024-11-26T08:31:00-05:00", speed=1.0, running=False)
     assert go_on(story, log.lines[-1:]).replay
+
+
+def test_a_revocation_of_this_morning_is_told_beside_one_of_the_morning_before() -> None:
+    log = morning()
+    log.add("clock.set", at=80, replay="09:05", time="2024-11-26T08:30:00-05:00", speed=1.0, running=True)
+    revocation(log, at=90, replay="08:40", id="rev_2")
+    story = go_on(Story(), log.lines)
+    chart = drawn(story, now=95, replay_now=BEGIN + 11 * 60)
+    assert "Access was revoked once at 08:40 ET; 0 refused since. Counted since" in chart["summary"]
+    assert [mark["kind"] for mark in chart["marks"]] == ["published", "revoked", "ended"]
+
+
+def test_housekeeping_is_in_the_log_and_no_revocation_of_the_exercise() -> None:
+    log = morning()
+    revocation(log, at=70, replay="09:04", id="rev_2", housekeeping=True, outcomes={"revoked": 1})
+    log.add("class.seat_reset", at=70, replay="09:04", seat=7)
+    log.add("request.refused", at=71, replay="09:05")
+    story = go_on(Story(), log.lines)
+    assert (story.revocation, story.refused_since, len(story.cuts)) == ("rev_1", 2, 1)
+    chart = drawn(story, now=75, replay_now=BEGIN + 40 * 60)
+    assert [mark["kind"] for mark in chart["marks"]] == ["published", "revoked", "ended"]
+    assert "Access was revoked once at 09:00 ET; 2 refused since." in chart["summary"]
+    assert story.marks[-2].words.startswith("Housekeeping, no move of the exercise: 1 token ended")
+    only = go_on(Story(), [log.lines[0], log.lines[-3]])
+    assert (only.revocation, drawn(only, now=75, replay_now=BEGIN + 60)["summary"].endswith("not been revoked.")) == (
+        None,
+        True,
+    )
+
+
+def test_a_fired_inject_is_drawn_once_and_one_that_is_held_nowhere() -> None:
+    log = morning()
+    log.add("inject.held", at=62, replay="09:02", inject="m5")
+    log.add("inject.fired", at=63, replay="09:03", inject="m3", broadcast=True, by_clock=True)
+    log.add("broadcast.set", at=63, replay="09:03", text="The queue is long.", inject="m3")
+    log.add("broadcast.set", at=64, replay="09:04", text="Five minutes.")
+    story = go_on(Story(), log.lines)
+    for public in (True, False):
+        chart = drawn(story, now=75, replay_now=BEGIN + 40 * 60, public=public)
+        labels = [mark["label"] for mark in chart["marks"] if mark["kind"] in ("inject", "broadcast")]
+        assert labels == ["Inject m3", "broadcast"]
+        assert "m5" not in str(chart["marks"])
+    assert [mark.words for mark in story.marks][-4:] == [
+        "Inject m5 is held",
+        "Inject m3 fired by the clock",
+        "Broadcast: The queue is long.",
+        "Broadcast: Five minutes.",
+    ]
+    assert {id: move.state for id, move in story.injects.items()} == {"m5": "held", "m3": "fired"}
 
 
 def test_a_reset_begins_another_story() -> None:
@@ -165,6 +223,11 @@ def test_what_is_only_counted_is_not_told(kind: str) -> None:
         "class.handed_out",
         "class.seat_reset",
         "class.ended",
+        "inject.fired",
+        "inject.held",
+        "inject.skipped",
+        "inject.waiting",
+        "inject.by_clock",
         "reset",
     ],
 )

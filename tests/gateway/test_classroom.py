@@ -230,6 +230,8 @@ async def test_one_student_starts_afresh_and_nobody_else_notices(desk: Desk) -> 
     former = await desk.http.get(f"/control/tokens/{found['seats'][0]['accessor']}", headers=desk.admin)
     assert former.json()["state"] == "revoked"
     assert (await desk.events("class.seat_reset"))[0]["data"]["before"] == found["seats"][0]["accessor"]
+    (applied,) = await desk.events("revocation.applied")
+    assert applied["data"]["housekeeping"] is True
 
 
 async def test_a_reset_that_cannot_be_done_changes_nothing(desk: Desk) -> None:
@@ -299,6 +301,7 @@ async def test_the_end_revokes_the_class_and_leaves_others_and_the_phase_alone(d
     }
     assert (await held(desk, token), await held(desk, bystander["token"])) == (401, 200)
     assert (await desk.http.get("/status")).json()["phase"] == "exposed"
+    assert (await desk.events("revocation.applied"))[-1]["data"]["housekeeping"] is True
     assert error_of(await desk.http.delete("/control/class", headers=desk.admin)) == (404, "class_not_found")
     second = await opened(desk, students=1)
     assert second["code"] != found["code"]

@@ -217,6 +217,49 @@ async def test_estimates_come_from_the_profile_until_a_job_has_finished_under_it
 
 
 @pytest.mark.anyio
+async def test_what_is_left_of_a_running_job_follows_its_own_hold_whatever_profile_comes(make_desk: DeskMaker) -> None:
+    desk = await make_desk(estimate_seconds=0)
+    headers = await desk.bearer()
+
+    async def hold(id: str) -> float | None:
+        job = await desk.store.read(lambda tx: jobs.get(tx, id))
+        assert job is not None
+        return job.hold
+
+    async def left(id: str) -> float:
+        answer = await desk.http.get(f"/v1/videos/{id}", headers=headers)
+        assert answer.json()["status"] == "in_progress"
+        return float(answer.headers["leakdrill-eta-ms"]) / 1000
+
+    await put(desk, name="standard", seed=7)
+    held = (await desk.create(headers, seconds="4"))["id"]
+    job = await desk.claimed("w1")
+    own = await hold(held)
+    assert own is not None
+    assert own > 5
+    assert await left(held) == pytest.approx(own, abs=0.002)
+    told = lifecycle.Held(held, job.attempt, job.accessor, 25, None, None, moved=True)
+    await lifecycle.beat(desk.store, "w1", [told], now=desk.clock.now(), lease_seconds=5)
+    for name, speed in (("reported-2024", 1), ("standard", 100), ("instant", 1)):
+        await put(desk, name=name, speed=speed)
+        assert await left(held) == pytest.approx(own * 0.75, abs=0.002), name
+
+    # One that began under `instant` has no simulated time to wait for, whatever comes.
+    plain = (await desk.create(headers, seconds="4"))["id"]
+    assert (await desk.claimed("w1")).id == plain
+    before = await left(plain)
+    await put(desk, name="reported-2024")
+    assert await left(plain) == before
+
+    # Who takes a job over draws anew, and the former attempt's time is forgotten.
+    await put(desk, name="instant")
+    await desk.claim("w2")
+    desk.clock.advance(6)
+    assert (await desk.claimed("w2")).id == held
+    assert (await hold(held), await hold(plain)) == (None, None)
+
+
+@pytest.mark.anyio
 async def test_a_hold_passes_or_is_ended() -> None:
     over = Hold(0)
     assert (over.passed, over.progress(40), await over.pass_by()) == (1.0, 40, True)

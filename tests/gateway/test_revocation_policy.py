@@ -134,6 +134,7 @@ async def test_a_row_that_does_not_change_is_told_as_failed(desk: Desk) -> None:
     (first, second) = await desk.events("revocation.applied")
     assert first["data"]["outcomes"] == {"failed": 1, "revoked": 1}
     assert second["data"]["outcomes"] == {"already": 1, "revoked": 1}
+    assert (first["data"]["housekeeping"], second["data"]["housekeeping"]) == (False, False)
     assert (await desk.http.get("/v1/videos", headers=bearer_of(other))).status_code == 401
 
 

@@ -36,6 +36,7 @@ const SHAPES = {
   ended: (s) => `M${-s} ${-s}L0 0L${s} ${-s}V${s}L0 0L${-s} ${s}Z`,
   phase: (s) => `M${-s} 0A${s} ${s} 0 1 0 ${s} 0A${s} ${s} 0 1 0 ${-s} 0Z`,
   broadcast: (s) => `M0 ${-s}L${s} 0L0 ${s}L${-s} 0Z`,
+  inject: (s) => `M${-s} ${-s}H${s}V${s * 0.3}H${-s * 0.2}L${-s} ${s}Z`,
   restoring: (s) => `M0 ${s}L${s} ${-s}H${-s}Z`,
 };
 

@@ -1,13 +1,13 @@
 // What the room and the projector have in common: they ask for the state each second while they are visible, and put
 // it where it belongs. All text goes in as text; nothing that came from a person is ever read as HTML.
 import { draw } from "/control-static/chart.js";
+import { poll } from "/control-static/poll.js";
 
 const LOST = {
   phase: "lost",
   headline: "Page disconnected",
   detail: "This page's own server does not answer. It is asked again every second.",
 };
-const TIMEOUT_MS = 8000;
 const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
 export const part = (name) => document.querySelector(`[data-part="${name}"]`);
@@ -102,40 +102,10 @@ function paint(state) {
 
 // `url` is asked each second; `more` paints what only this page shows.
 export function watch(url, more) {
-  let asking = false;
-  let again = false;
-
-  async function ask() {
-    if (asking) {
-      again = true;
-      return;
-    }
-    if (document.visibilityState !== "visible") return;
-    asking = true;
-    const controller = new AbortController();
-    const deadline = setTimeout(() => controller.abort(), TIMEOUT_MS);
-    try {
-      const answer = await fetch(url, { cache: "no-store", signal: controller.signal });
-      if (answer.status === 401) return location.reload();
-      if (!answer.ok) throw new Error(answer.statusText);
-      const state = await answer.json();
-      paint(state);
-      if (more && state.counts) more(state);
-    } catch {
-      paint(LOST);
-    } finally {
-      clearTimeout(deadline);
-      asking = false;
-      if (again) {
-        again = false;
-        ask();
-      }
-    }
-  }
-
-  document.addEventListener("visibilitychange", ask);
+  const got = (state) => {
+    paint(state);
+    if (more && state.counts) more(state);
+  };
   addEventListener("resize", () => shown && chart(shown.timeline));
-  setInterval(() => asking || ask(), 1000);
-  ask();
-  return ask;
+  return poll(url, got, () => paint(LOST));
 }

@@ -2,6 +2,7 @@
 // the focus; the live region is for the phase alone.
 import { classCard } from "/control-static/class.js";
 import { part, put, rows, watch } from "/control-static/live.js";
+import { send } from "/control-static/poll.js";
 
 const find = (selector) => document.querySelector(selector);
 let lost = "";
@@ -11,7 +12,7 @@ const ask = watch("/control/state", (state) => {
   put(part("me"), state.me ? `Logged in as ${state.me}` : "");
   // Other counts of tokens mean another selection; it is not asked for each second.
   if (part("tokens").textContent !== state.tokens) offer();
-  put(part("tokens"), state.tokens);
+  for (const name of ["tokens", "pages", "due", "since"]) put(part(name), state[name]);
   part("no-revocation").hidden = state.checklist.length > 0;
   rows(part("log"), state.log.map((line) => [line.room, line.replay, line.actor, line.words]), false);
   lost = state.lost;
@@ -31,19 +32,7 @@ async function post(form, path, fields) {
   if (form.dataset.busy) return null;
   form.dataset.busy = "yes";
   try {
-    const answer = await fetch(`/control/${path}`, {
-      method: "POST",
-      cache: "no-store",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(fields),
-    });
-    if (answer.status === 401) {
-      location.reload();
-      return null;
-    }
-    return await answer.json();
-  } catch {
-    return { ok: false, words: "The page's own server does not answer. Whether it was done is not known: look at the log." };
+    return await send(path, fields);
   } finally {
     delete form.dataset.busy;
   }
