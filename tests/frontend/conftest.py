@@ -1,4 +1,4 @@
-"""A place to serve a small application on a real socket, so that the client is tested over HTTP."""
+"""A place to serve a small application on a real socket, so that the client is tested over HTTP; and axe-core."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from foreign import installed
 from gateway import supervisor
 
 Serve = Callable[[FastAPI], str]
@@ -43,3 +45,13 @@ def serve() -> Iterator[Serve]:
     for server, thread in running:
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def axe(request: pytest.FixtureRequest) -> str:
+    """The source of axe-core."""
+    assert request.config.cache is not None
+    files = [Path(__file__).parent / "axe" / name for name in ("package.json", "package-lock.json")]
+    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    folder = installed(request.config.cache, "axe", files, install)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
