@@ -15,7 +15,7 @@ from fake_model.errors import InvalidInput
 from fake_model.export import VideoWriter
 from fake_model.footage import Footage
 from fake_model.forensic import ForensicMark
-from fake_model.inputs import Options, StepCallback
+from fake_model.inputs import PREVIEW_SECONDS, Options, StepCallback
 from fake_model.look import Look
 from fake_model.pipeline import VideoOutput
 from fake_model.reel import Reel, check
@@ -63,6 +63,7 @@ class VideoEditPipeline:
         thumbnail: pathlib.Path | None = None,
         spritesheet: pathlib.Path | None = None,
         on_preview: Callable[[bytes], None] | None = None,
+        preview_seconds: float = PREVIEW_SECONDS,
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
@@ -75,7 +76,7 @@ class VideoEditPipeline:
             source: an MP4, MOV or WebM, at most 120 s; of another shape it is cropped at its middle.
             output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale, watermark,
                 encoder_threads, forensic, hash_frames, exercise, step_counter, created_at, thumbnail, spritesheet,
-                on_preview, callback_on_step_end, on_frame, interrupt: as for `VideoPipeline`.
+                on_preview, preview_seconds, callback_on_step_end, on_frame, interrupt: as for `VideoPipeline`.
             strength: 0 to 1; how much noise the source is given first. Below 0.6 the change is weaker too; 0 leaves
                 the source as it is, but for the marks.
             colours: 1 to 10 RGB triples that the source is coloured with.
@@ -92,6 +93,7 @@ class VideoEditPipeline:
             prompt, output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
             strength, colours, watermark, encoder_threads, forensic, hash_frames, exercise, step_counter, created_at,
             thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt,
+            preview_seconds=preview_seconds,
         )  # fmt: skip
         # 1. Check inputs
         options.check()
@@ -120,7 +122,7 @@ class VideoEditPipeline:
             development = _Development(footage, look, autoencoder, min(1.0, strength / FULL_STRENGTH), old)
 
             # 4. and 5. Prepare latents, and denoise them
-            preview = Preview(on_preview, watermark, width, height)
+            preview = Preview(on_preview, watermark, width, height, preview_seconds)
             noise = autoencoder.noise(studio.stage.seed)
             shown = steps_shown(scheduler, strength, refine_frames)
             for index, sigma, frames in shown:

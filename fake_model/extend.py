@@ -6,7 +6,15 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from fake_model.errors import InvalidInput
-from fake_model.inputs import MAX_MORE_SECONDS, MAX_TICKS, MAX_TOTAL_SECONDS, Options, StepCallback, whole
+from fake_model.inputs import (
+    MAX_MORE_SECONDS,
+    MAX_TICKS,
+    MAX_TOTAL_SECONDS,
+    PREVIEW_SECONDS,
+    Options,
+    StepCallback,
+    whole,
+)
 from fake_model.joining import Head, Tail
 from fake_model.pipeline import VideoOutput
 from fake_model.reel import Reel
@@ -48,6 +56,7 @@ class VideoExtendPipeline:
         thumbnail: pathlib.Path | None = None,
         spritesheet: pathlib.Path | None = None,
         on_preview: Callable[[bytes], None] | None = None,
+        preview_seconds: float = PREVIEW_SECONDS,
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
@@ -66,8 +75,8 @@ class VideoExtendPipeline:
             strength: 0 to 1; how much noise the last frame of a foreign clip is given.
             output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale, colours,
                 watermark, encoder_threads, forensic, hash_frames, exercise, step_counter, created_at, thumbnail,
-                spritesheet, on_preview, callback_on_step_end, on_frame, interrupt: as for `VideoPipeline`. Copied
-                frames are not hashed; `on_frame` counts them as written.
+                spritesheet, on_preview, preview_seconds, callback_on_step_end, on_frame, interrupt: as for
+                `VideoPipeline`. Copied frames are not hashed; `on_frame` counts them as written.
 
         Returns:
             The whole clip; `seconds` and `num_frames` are those of both parts.
@@ -79,7 +88,7 @@ class VideoExtendPipeline:
         options = Options(
             prompt, output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
             strength, colours, watermark, encoder_threads, forensic, hash_frames, exercise, step_counter, created_at,
-            thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt, base_prompt,
+            thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt, base_prompt, preview_seconds,
         )  # fmt: skip
         # 1. Check inputs
         options.check()

@@ -33,6 +33,7 @@ MAX_EXERCISE = 40
 MAX_COLOURS = 10
 #: Earlier prompts that a remix of a remix may have.
 MAX_BASES = 32
+PREVIEW_SECONDS, MAX_PREVIEW_SECONDS = 0.2, 60.0
 #: Frames of motion that may lie before a clip: more than an hour at the highest rate.
 MAX_TICKS = 1 << 18
 #: The end of the year 2105, which is where an MP4's clock ends too, almost.
@@ -73,6 +74,7 @@ class Options:
     on_frame: Callable[[int, int], None] | None
     interrupt: Callable[[], bool] | None
     base_prompt: str | Sequence[str] | None = None
+    preview_seconds: float = PREVIEW_SECONDS
 
     @property
     def frame(self) -> tuple[int, int]:
@@ -129,6 +131,7 @@ class Options:
         _text("watermark", self.watermark, MAX_WATERMARK)
         whole("encoder_threads", self.encoder_threads, 1, 64)
         _number("strength", self.strength, 1.0)
+        _number("preview_seconds", self.preview_seconds, MAX_PREVIEW_SECONDS)
         if self.exercise is not None:
             _text("exercise", self.exercise, MAX_EXERCISE)
         if self.created_at is not None:

@@ -155,7 +155,8 @@ class Tail:
         studio, options = self._studio, self._options
         refinement = Refinement(
             studio.scheduler(), self.autoencoder, self._denoiser, reel, self._refine_frames, options.stop,
-            options.step_counter, Preview(options.on_preview, options.watermark, *options.frame),
+            options.step_counter,
+            Preview(options.on_preview, options.watermark, *options.frame, options.preview_seconds),
         )  # fmt: skip
         if self._refine_frames:
             yield from refinement.run(self.autoencoder.noise(studio.stage.seed), last, options.strength)

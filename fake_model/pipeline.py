@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass
 from PIL import Image
 
 from fake_model.export import EncoderSettings, VideoWriter
-from fake_model.inputs import MAX_TICKS, MODELS, SIZES, STYLES, Options, StepCallback, length, whole
+from fake_model.inputs import (
+    MAX_TICKS,
+    MODELS,
+    PREVIEW_SECONDS,
+    SIZES,
+    STYLES,
+    Options,
+    StepCallback,
+    length,
+    whole,
+)
 from fake_model.loop import LoopWriter
 from fake_model.reel import Reel
 from fake_model.refine import Refinement
@@ -86,6 +96,7 @@ class VideoPipeline:
         thumbnail: pathlib.Path | None = None,
         spritesheet: pathlib.Path | None = None,
         on_preview: Callable[[bytes], None] | None = None,
+        preview_seconds: float = PREVIEW_SECONDS,
         callback_on_step_end: StepCallback | None = None,
         on_frame: Callable[[int, int], None] | None = None,
         interrupt: Callable[[], bool] | None = None,
@@ -121,7 +132,8 @@ class VideoPipeline:
             created_at: the file's creation time in Unix seconds; None for none, so that equal calls give equal files.
             thumbnail: where to put a WebP of a frame from the motion.
             spritesheet: where to put a JPEG of five evenly spaced frames side by side.
-            on_preview: given a JPEG, 320 pixels wide, of the latents of a step, at most five times a second.
+            on_preview: given a JPEG, 320 pixels wide, of the latents of a step.
+            preview_seconds: 0 to 60; at least so much time passes between two previews. 0 for one of each step.
             callback_on_step_end: called after each step with (pipeline, step index, timestep, {"num_inference_steps":
                 n}).
             on_frame: called after each frame with (frames written, num_frames).
@@ -138,7 +150,7 @@ class VideoPipeline:
         options = Options(
             prompt, output, size, fps, model, style, seed, negative_prompt, num_inference_steps, guidance_scale,
             strength, colours, watermark, encoder_threads, forensic, hash_frames, exercise, step_counter, created_at,
-            thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt, base_prompt,
+            thumbnail, spritesheet, on_preview, callback_on_step_end, on_frame, interrupt, base_prompt, preview_seconds,
         )  # fmt: skip
         # 1. Check inputs
         options.check()
@@ -166,7 +178,7 @@ class VideoPipeline:
             )  # fmt: skip
             if refine_frames:
                 # 4. and 5. Prepare latents, and denoise them
-                preview = Preview(on_preview, watermark, width, height)
+                preview = Preview(on_preview, watermark, width, height, preview_seconds)
                 refinement = Refinement(
                     scheduler, autoencoder, denoiser, reel, refine_frames, options.stop, step_counter, preview
                 )

@@ -22,7 +22,6 @@ THUMBNAIL_WIDTH = 480
 TILE_WIDTH = 240
 TILES = 5
 PREVIEW_WIDTH = 320
-_PREVIEW_SECONDS = 0.2
 
 
 class Stills:
@@ -104,20 +103,23 @@ class Preview:
     """Offers small JPEGs of latents, with the visible mark, to who wants them.
 
     Args:
-        listener: given the bytes of a JPEG, at most five times a second; None for nobody.
+        listener: given the bytes of a JPEG; None for nobody.
         text: words of the mark.
         width, height: frame size in pixels.
+        seconds: that pass between two of them at least.
     """
 
-    def __init__(self, listener: Callable[[bytes], None] | None, text: str, width: int, height: int) -> None:
-        self._listener, self._last = listener, float("-inf")
+    def __init__(
+        self, listener: Callable[[bytes], None] | None, text: str, width: int, height: int, seconds: float
+    ) -> None:
+        self._listener, self._last, self._seconds = listener, float("-inf"), seconds
         self._width, self._height = PREVIEW_WIDTH, max(2, round(PREVIEW_WIDTH * height / width) // 2 * 2)
         self._mark = None if listener is None else Watermark(text, self._width, self._height)
 
     def offer(self, latents: Latents) -> None:
         """Latents of shape (3, rows, columns) after a step."""
         now = time.monotonic()
-        if self._listener is None or self._mark is None or now - self._last < _PREVIEW_SECONDS:
+        if self._listener is None or self._mark is None or now - self._last < self._seconds:
             return
         self._last = now
         levels = np.clip(latents * np.float32(64) + np.float32(128), 16, 235).astype(np.uint8)
@@ -127,7 +129,8 @@ class Preview:
         planes = Planes(*(np.array(part) for part in parts))
         self._mark.put(planes)
         stream = io.BytesIO()
-        picture(planes, self._width).save(stream, format="JPEG", quality=75)
+        # Nobody sees on noise what a higher quality would keep of it, for twice the bytes.
+        picture(planes, self._width).save(stream, format="JPEG", quality=40)
         self._listener(stream.getvalue())
 
 

@@ -186,8 +186,8 @@ class Gateway:
     async def cancel(self, video_id: str, token: str) -> Video:
         return _read(Video, await self._ask("POST", f"/v1/videos/{video_id}/cancel", token))
 
-    async def link(self, video_id: str, token: str) -> str:
-        answer = await self._ask("POST", f"/v1/videos/{video_id}/link", token)
+    async def link(self, video_id: str, token: str, variant: str = "video", patience: float = 10) -> str:
+        answer = await self._ask("POST", f"/v1/videos/{video_id}/link?variant={variant}", token, patience=patience)
         return str(_json(answer)["url"])
 
     async def styles(self, token: str) -> tuple[str, ...]:

@@ -14,16 +14,18 @@ from weakref import WeakValueDictionary
 import gradio as gr
 import yaml
 
-from frontend import joining, panels, wording
+from frontend import context, joining, panels, wording
 from frontend.client import Gateway, GatewayError, Order
 from frontend.links import Links
 from frontend.live import Live
+from frontend.previews import Preview
 from frontend.render import Credential, Finished, Moment, Rendering, Stopped, Waiting, render_clip
 from frontend.settings import TOKEN
 from frontend.tokens import PageTokens
 
 PROMPT_LIMIT = 1000
 SEED_LIMIT = 2**31 - 1
+MOST_SECONDS = 10  # the longest clip of the incident; the model's own limit is higher
 DEFAULT_STYLE = "(model's default)"
 SIZES = {
     ("480p", "landscape"): "854x480",
@@ -100,7 +102,7 @@ class GeneratePage:
             return
         yield gr.skip(), gr.skip(), call, order.seed, _cancel(True)
         progress, accepted = 0, False
-        stop = self._stoppable(request)
+        stop, preview = self._stoppable(request), Preview(self.gateway, self.links, credential.token)
         async with aclosing(render_clip(self.gateway, self.live, order, credential, stop)) as moments:
             async for moment in moments:
                 # The stage changes when the gateway has taken the order: a refusal leaves the last clip in place.
@@ -114,7 +116,7 @@ class GeneratePage:
                 over = isinstance(moment, Finished | Stopped)
                 yield (
                     stage,
-                    panels.status(moment, progress),
+                    panels.status(moment, progress, await preview.at(moment)),
                     gr.skip(),
                     gr.skip(),
                     _cancel(False) if over else gr.skip(),
@@ -230,6 +232,8 @@ def build(page: GeneratePage, prompts: list[str]) -> gr.Blocks:
                 gr.HTML(panels.history(), elem_id="ld-history-block")
                 with gr.Accordion("As an API call", open=False) as call_panel:
                     call = gr.HTML(elem_id="ld-call-block")
+        with gr.Accordion(context.TITLE, open=False, elem_id="ld-context"):
+            gr.HTML(context.context(), elem_id="ld-context-block")
         _wire(demo, page, controls, join_fields.student, stage, status, call, call_panel)
         joining.wire(page.gateway, join_fields, controls.own_token, controls.style, page.styles_for)
     demo.queue(default_concurrency_limit=None, api_open=False)
@@ -261,7 +265,9 @@ def _controls(prompts: list[str]) -> Controls:
     with gr.Group():
         resolution = gr.Radio(["480p", "720p", "1080p"], value="480p", label="Resolution", elem_id="ld-resolution")
         aspect = gr.Radio(["landscape", "portrait", "square"], value="landscape", label="Aspect", elem_id="ld-aspect")
-        seconds = gr.Slider(1, 10, value=4, step=1, label="Seconds", elem_id="ld-seconds")
+        seconds = gr.Slider(
+            1, MOST_SECONDS, value=4, step=1, label="Seconds", info=wording.SECONDS_NOTE, elem_id="ld-seconds"
+        )
         style = gr.Dropdown(
             [DEFAULT_STYLE], value=DEFAULT_STYLE, label="Style", info="Names invented for this mock", elem_id="ld-style"
         )

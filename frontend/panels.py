@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from html import escape
 
 from frontend import wording
+from frontend.calls import calls
 from frontend.client import Order
 from frontend.render import Finished, Moment, Rendering, Sent, Silent, Stopped, Waiting
-
-# Fixed, so that no part of a real token can reach the browser.
-MASKED = "ldk_••••••••"
 
 
 def header() -> str:
@@ -48,7 +44,11 @@ def idle_stage(size: str = "854x480") -> str:
 
 
 def busy_stage(size: str) -> str:
-    return f'<div class="ld-stage" data-state="busy" style="{_shape(size)}"><div class="ld-noise"></div></div>'
+    """Drifting colours, over which the script lays the frames of the refinement as they come."""
+    return (
+        f'<div class="ld-stage" data-state="busy" data-preview-words="{escape(wording.PREVIEW)}" '
+        f'style="{_shape(size)}"><div class="ld-noise"></div></div>'
+    )
 
 
 def clip(moment: Finished, order: Order, url: str) -> str:
@@ -74,15 +74,16 @@ def ready() -> str:
     return _status("idle", "Ready when you are.", None)
 
 
-def status(moment: Moment, progress: int) -> str:
-    """One sentence and a bar. `progress` never falls, whatever the gateway says meanwhile."""
+def status(moment: Moment, progress: int, preview: str | None = None) -> str:
+    """One sentence and a bar. `progress` never falls, whatever the gateway says meanwhile. `preview` is where the frame
+    of this moment is."""
     match moment:
         case Sent():
             return _status("sent", "Asking the gateway for a place in line", progress)
         case Waiting(ahead, eta_ms):
             return _status("queued", wording.waiting(ahead, eta_ms), progress)
         case Rendering(step, percent, eta_ms):
-            return _status("in_progress", wording.rendering(step, percent, eta_ms), progress)
+            return _status("in_progress", wording.rendering(step, percent, eta_ms), progress, preview=preview)
         case Silent():
             return _status("silent", "The gateway does not answer just now; still asking", progress)
         case Finished(_, _, seed, took):
@@ -95,7 +96,7 @@ def refusal(why: wording.Refusal) -> str:
     return _status(why.kind, why.words, None, over=True)
 
 
-def _status(state: str, words: str, progress: int | None, *, over: bool = False) -> str:
+def _status(state: str, words: str, progress: int | None, *, over: bool = False, preview: str | None = None) -> str:
     bar = ""
     if progress is not None:
         bar = (
@@ -104,8 +105,8 @@ def _status(state: str, words: str, progress: int | None, *, over: bool = False)
         )
     tone = "done" if state == "completed" else "stopped" if over else "quiet"
     return (
-        f'<div class="ld-status" data-state="{escape(state)}" data-over="{str(over).lower()}" data-tone="{tone}">'
-        f"<p>{escape(words)}</p>{bar}</div>"
+        f'<div class="ld-status" data-state="{escape(state)}" data-over="{str(over).lower()}" data-tone="{tone}"'
+        f' data-preview="{escape(preview or "")}"><p>{escape(words)}</p>{bar}</div>'
     )
 
 
@@ -134,26 +135,7 @@ def history() -> str:
 
 
 def api_call(order: Order, gateway_url: str) -> str:
-    body = order.body()
-    curl = (
-        f"curl {shlex.quote(gateway_url + '/v1/videos')} \\\n"
-        f'  -H "Authorization: Bearer {MASKED}" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
-    )
-    fields = "".join(f"    {key!r}: {value!r},\n" for key, value in body.items())
-    python = (
-        "import httpx\n\n"
-        "gateway = httpx.Client(\n"
-        f"    base_url={gateway_url!r},\n"
-        f'    headers={{"Authorization": "Bearer {MASKED}"}},\n'
-        ")\n"
-        f'video = gateway.post("/v1/videos", json={{\n{fields}}}).json()\n'
-        "# ask again until status is completed, then fetch the clip\n"
-        "gateway.get(f\"/v1/videos/{video['id']}\")\n"
-        "gateway.get(f\"/v1/videos/{video['id']}/content\")"
-    )
-    return _code("curl", curl) + _code("Python", python)
+    return "".join(_code(name, text) for name, text in calls(order, gateway_url).items())
 
 
 def _code(name: str, text: str) -> str:

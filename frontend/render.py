@@ -42,6 +42,7 @@ class Rendering:
     step: tuple[int, int] | None
     progress: int
     eta_ms: int | None
+    video_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ async def render_clip(
 def _moment(video: Video) -> Moment:
     if video.status == "queued":
         return Waiting(video.ahead, video.eta_ms)
-    return Rendering(video.step, video.progress, video.eta_ms)
+    return Rendering(video.step, video.progress, video.eta_ms, video.id)
 
 
 def _pause(video: Video) -> float:

@@ -13,6 +13,8 @@ MOCK = (
 )
 EXERCISE = "EXERCISE · EXERCISE · EXERCISE"
 EXERCISE_LINE = "A rehearsal of leaked access. No real service, no real token, no real leak."
+PREVIEW = "The clip so far: noise on its way to a picture"
+SECONDS_NOTE = "Up to 10, as in 2024. GET /v1/models says what the API takes."
 NO_ACCESS = "No access has been given to this page yet."
 
 _HEADLINES = {

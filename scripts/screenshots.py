@@ -286,6 +286,7 @@ def from_the_line_to_the_clip(camera: Camera, place: Room, page: Page, others: l
     status_is(page, "in_progress")
     bar = page.locator(".ld-status[data-state=in_progress] [role=progressbar]")
     until(lambda: int(bar.get_attribute("aria-valuenow") or 0) >= 30, "a clip that is a third done")
+    expect(page.locator(".ld-preview").last).to_be_visible()
     at(place, page, "09:21")
     status_is(page, "in_progress")
     camera.take(page, "generate-refining")

@@ -29,6 +29,7 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 60_000
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
@@ -69,6 +70,15 @@ def page_process(log: Path, port: int, **environment: str) -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+
+
+def faults_of(page: Page, axe: str) -> list[str]:
+    """What axe finds, by rule and place. `axe` is its source."""
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.evaluate(axe)
+    options = {"runOnly": {"type": "tag", "values": AXE_RULES}}
+    found = page.evaluate("(options) => axe.run(document, options)", options)
+    return [f"{one['id']}: {node['target']}" for one in found["violations"] for node in one["nodes"]]
 
 
 @dataclass

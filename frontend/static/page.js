@@ -200,6 +200,7 @@
     if (status.dataset.state === "sent" && lastState !== "sent") bringIntoView(status);
     lastState = status.dataset.state;
     if (busy && bar) busy.style.setProperty("--p", bar.getAttribute("aria-valuenow"));
+    if (busy && status.dataset.preview) refine(status.dataset.preview, busy.dataset.previewWords);
     const words = status.dataset.over === "true" ? status.textContent.trim() : null;
     if (words && words !== lastStatus) {
       announce(words);
@@ -207,6 +208,28 @@
       if (status.dataset.tone === "stopped") clips.forEach(check);
     }
     lastStatus = words;
+  }
+
+  // Frames of the refinement, each laid over the one before once it has come. One that is refused, or gone by then,
+  // leaves what is there: what became of the clip is said by its status.
+  const preview = { asked: "", order: 0, shown: 0 };
+  function refine(url, words) {
+    if (url === preview.asked) return;
+    preview.asked = url;
+    const order = ++preview.order;
+    const frame = new Image();
+    frame.className = "ld-preview";
+    frame.alt = words;
+    frame.addEventListener("load", () => {
+      const busy = find('.ld-stage[data-state="busy"]');
+      if (!busy || order < preview.shown) return;
+      preview.shown = order;
+      const before = [...busy.querySelectorAll(".ld-preview")];
+      before.slice(0, -1).forEach((old) => old.remove());
+      before.slice(-1).forEach((old) => (old.alt = ""));
+      busy.append(frame);
+    });
+    frame.src = url;
   }
 
   // In one column the clip is a screen below the button.
@@ -249,6 +272,6 @@
     subtree: true,
     characterData: true,
     attributes: true,
-    attributeFilter: ["data-seen", "data-state", "aria-valuenow"],
+    attributeFilter: ["data-seen", "data-state", "data-preview", "aria-valuenow"],
   });
 })();

@@ -5,6 +5,7 @@ Their names begin with the job's id, so that whatever is left of a job can be fo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.store.jobs import Job, JobStatus
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
+Asked = Literal["video", "thumbnail", "spritesheet", "preview"]  # a preview is there only while a clip is rendered
 SUFFIXES: dict[Variant, str] = {"video": ".mp4", "thumbnail": ".webp", "spritesheet": ".jpg"}
 
 
@@ -45,6 +47,24 @@ def ready(media: Path, job: Job, variant: Variant, *, now: float, param: str = "
     if expired or not path.is_file():
         raise gone(job.id, variant, param=param)
     return path
+
+
+def preview_at(media: Path, id: str, attempt: int) -> Path:
+    """Where an attempt at a job puts the frame of its refinement that is shown just now."""
+    return media / f"{id}.{attempt}.preview.jpg"
+
+
+def preview(media: Path, job: Job) -> bytes:
+    """That frame, a JPEG. Raises NotFound (`no_preview`) where the job is not being rendered or has none yet; what an
+    earlier attempt has left is none."""
+    if job.status is JobStatus.IN_PROGRESS:
+        with suppress(FileNotFoundError):
+            return preview_at(media, job.id, job.attempt).read_bytes()
+    raise NotFound(
+        f"Video {job.id} is {job.status} and has no preview now; there is one while its noise is refined.",
+        param="variant",
+        code="no_preview",
+    )
 
 
 def gone(id: str, variant: Variant, *, param: str = "video_id") -> NotFound:

@@ -27,15 +27,21 @@ NOTHING = b"leakdrill: nothing was rendered (LEAKDRILL_RENDER=null)\n"
 
 OnStep = Callable[[Any, int, float, dict[str, object]], None]
 OnFrame = Callable[[int, int], None]
+OnPreview = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told how far a render is, and who is asked whether to go on."""
+    """Who is told how far a render is, and who is asked whether to go on.
+
+    `on_preview` gets a JPEG of the noise as it is refined, at most one each `preview_seconds`.
+    """
 
     on_step: OnStep
     on_frame: OnFrame
     interrupt: Callable[[], bool]
+    on_preview: OnPreview | None = None
+    preview_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,8 @@ class Renderer:
                 request, kind="create", prompt=CACHED_PROMPT, seed=0, style=None, negative_prompt="",
                 guidance_scale=None, base_prompts=(), colours=(), input=None,
             )  # fmt: skip
-            self._render(plain, fresh, watch, forensic=None, created_at=None)
+            # It is of another prompt, so nobody shall see how it comes about.
+            self._render(plain, fresh, replace(watch, on_preview=None), forensic=None, created_at=None)
             for variant in reversed(outputs.SUFFIXES):  # the clip last: whoever sees it finds its stills
                 outputs.beside(fresh, variant).replace(outputs.beside(cached, variant))
         return cached
@@ -134,6 +141,8 @@ class Renderer:
             "created_at": created_at,
             "thumbnail": outputs.beside(output, "thumbnail"),
             "spritesheet": outputs.beside(output, "spritesheet"),
+            "on_preview": watch.on_preview,
+            "preview_seconds": watch.preview_seconds,
             "callback_on_step_end": watch.on_step,
             "on_frame": watch.on_frame,
             "interrupt": watch.interrupt,

@@ -17,8 +17,9 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fake_model import Interrupted, PipelineError, VideoPipeline
@@ -27,11 +28,12 @@ from gateway import __version__
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.faults.failures import FATES
-from gateway.jobs import lifecycle, outputs
+from gateway.jobs import lifecycle, outputs, previews
 from gateway.jobs.dispatch import Post, Slots, dispatcher
 from gateway.jobs.finishing import Finisher, Made
 from gateway.jobs.holding import Hold
 from gateway.jobs.lifecycle import Claimed, Held
+from gateway.jobs.previews import Previews
 from gateway.jobs.rendering import Produced, Renderer, Watch
 from gateway.jobs.silence import Silence
 from gateway.settings import Settings
@@ -51,6 +53,7 @@ class _Render:
 
     job: Job
     hold: Hold
+    previews: Previews | None = None  # None where nothing is rendered
     interrupted: threading.Event = field(default_factory=threading.Event)
     holding: bool = False  # whether the clip is there, and only simulated time is left
     progress: int = 0
@@ -64,12 +67,12 @@ class _Render:
         self.hold.end()
 
     def held(self) -> Held:
-        progress, step, steps = self._shown()
+        progress, step, steps = self.shown()
         moved = (progress, step) != self.told
         self.told = (progress, step)
         return Held(self.job.id, self.job.attempt, self.job.accessor, progress, step, steps, moved)
 
-    def _shown(self) -> tuple[int, int | None, int | None]:
+    def shown(self) -> tuple[int, int | None, int | None]:
         """Progress, step and steps by simulated time, where there is any, but never ahead of the render."""
         if self.hold.seconds <= 0:
             return self.progress, self.step, self.steps
@@ -115,6 +118,8 @@ class WorkerProcess:
         me = Worker(self.name, socket.gethostname(), os.getpid(), self._slots.number, now, now, version=__version__)
         await lifecycle.worker_started(self._store, me)
         helpers = [asyncio.create_task(self._guard()), asyncio.create_task(self._heartbeat())]
+        if not self._renderer.brief:
+            helpers.append(asyncio.create_task(previews.keep_showing(self._previewed)))
         try:
             await dispatcher(self._store).run(self._post())
         finally:
@@ -142,6 +147,9 @@ class WorkerProcess:
     async def _attempt(self, claimed: Claimed) -> None:
         job = claimed.job
         render = _Render(job, Hold(claimed.hold_seconds))
+        if not self._renderer.brief:
+            frame = outputs.preview_at(self._settings.media, job.id, job.attempt)
+            render.previews = Previews(frame, claimed.hold_seconds)
         self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
@@ -152,6 +160,8 @@ class WorkerProcess:
                 produced = await self._produce(render, output)
             finally:
                 self._slots.give()
+                if render.previews is not None and render.previews.used:
+                    await previews.end(render.previews)
         except Interrupted:
             outputs.remove(output)
             await self._let_go(job)
@@ -240,7 +250,20 @@ class WorkerProcess:
         def on_frame(done: int, total: int) -> None:
             render.progress = min(99, done * 100 // total)
 
-        return self._renderer.produce(render.job, output, Watch(on_step, on_frame, render.interrupted.is_set))
+        watch = Watch(on_step, on_frame, render.interrupted.is_set)
+        frames = render.previews
+        if frames is not None:
+            watch = replace(
+                watch,
+                on_preview=lambda frame: frames.offer(render.step or 0, frame),
+                preview_seconds=frames.make_seconds,
+            )
+        return self._renderer.produce(render.job, output, watch)
+
+    def _previewed(self) -> Iterator[tuple[Previews, int]]:
+        for render in self._renders.values():
+            if render.previews is not None:
+                yield render.previews, render.shown()[1] or 0
 
     async def _guard(self) -> None:
         while True:

@@ -44,7 +44,7 @@ CLIP_ANSWERS: dict[int | str, dict[str, Any]] = {
         "content": {**_FILE["content"], "multipart/byteranges": _BYTES},
     },
     304: {"description": "It is still the one that `If-None-Match` or `If-Modified-Since` speaks of."},
-    404: {"description": "No such video, or its files are gone.", "content": _ENVELOPE},
+    404: {"description": "No such video, its files are gone, or it has no preview now.", "content": _ENVELOPE},
     409: {"description": "The video is not completed.", "content": _ENVELOPE},
     416: {"description": "The range lies outside the file.", "content": _ENVELOPE},
 }
@@ -149,6 +149,15 @@ class ClipResponse(FileResponse):
     def _validators(self) -> dict[str, str]:
         modified = format_datetime(datetime.fromtimestamp(self._modified, UTC), usegmt=True)
         return {"Cache-Control": CACHING, "ETag": self._etag, "Last-Modified": modified}
+
+
+class PreviewResponse(Response):
+    """A frame of a refinement. It is another one in a moment, and gone after that: nobody shall keep it."""
+
+    media_type = "image/jpeg"
+
+    def __init__(self, frame: bytes) -> None:
+        super().__init__(frame, headers={"Cache-Control": "private, no-store"})
 
 
 def _unchanged(headers: Headers, etag: str, modified: int) -> bool:

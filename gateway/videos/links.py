@@ -7,23 +7,21 @@ import hashlib
 import hmac
 
 from gateway.errors import LinkRefused
-from gateway.jobs.outputs import Variant
+from gateway.jobs.outputs import Asked
 
 
-def sign(key: bytes, video_id: str, expires_at: int, variant: Variant = "video") -> str:
+def sign(key: bytes, video_id: str, expires_at: int, variant: Asked = "video") -> str:
     """The signature: HMAC-SHA256, hexadecimal."""
     return hmac.new(key, f"{video_id}\n{expires_at}\n{variant}".encode(), hashlib.sha256).hexdigest()
 
 
-def path(key: bytes, video_id: str, expires_at: int, variant: Variant = "video") -> str:
+def path(key: bytes, video_id: str, expires_at: int, variant: Asked = "video") -> str:
     """The link's path and query."""
     which = "" if variant == "video" else f"&variant={variant}"
     return f"/media/{video_id}?exp={expires_at}&sig={sign(key, video_id, expires_at, variant)}{which}"
 
 
-def verify(
-    key: bytes, video_id: str, expires_at: str, signature: str, *, now: float, variant: Variant = "video"
-) -> None:
+def verify(key: bytes, video_id: str, expires_at: str, signature: str, *, now: float, variant: Asked = "video") -> None:
     """Raises LinkRefused for a signature that does not hold, or one whose time is over."""
     if not (expires_at.isascii() and expires_at.isdigit() and len(expires_at) < 12):
         raise LinkRefused("This link is not one that the gateway signed.", param="exp")

@@ -175,6 +175,22 @@ def test_previews_are_small_marked_and_few(render: Render) -> None:
     assert np.corrcoef(shown[area].ravel(), planes.y[area].astype(np.float64).ravel())[0, 1] > 0.8
 
 
+def test_a_preview_of_each_step_or_of_as_few_as_are_wanted(render: Render) -> None:
+    steps, each, one = list[int](), list[tuple[int, bytes]](), list[bytes]()
+    render(
+        num_inference_steps=8,
+        on_preview=lambda frame: each.append((len(steps), frame)),
+        preview_seconds=0,
+        callback_on_step_end=lambda _pipe, index, _timestep, _state: steps.append(index),
+    )
+    assert [done for done, _ in each] == list(range(8))
+    assert len({frame for _, frame in each}) == 8
+    render(num_inference_steps=8, on_preview=one.append, preview_seconds=60)
+    assert one == [each[0][1]]
+    with pytest.raises(InvalidInput, match="preview_seconds"):
+        render(preview_seconds=-1)
+
+
 @pytest.mark.parametrize("size", ["854x480", "480x854"])
 def test_labels_are_where_they_belong(render: Render, luma: Luma, size: str) -> None:
     arguments: dict[str, Any] = {"size": size, "fps": 10, "num_inference_steps": 2}

@@ -1,5 +1,5 @@
-"""A place to serve a small application on a real socket, so that the client is tested over HTTP; and a control room
-on a real gateway, with instructors who are logged in."""
+"""A place to serve a small application on a real socket, so that the client is tested over HTTP; a control room on a
+real gateway, with instructors who are logged in; and axe-core."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
 from control_desk import Instructor, control_app
+from foreign import installed
 from gateway import supervisor
 from live import Live, live_gateway
 
@@ -79,3 +81,13 @@ def log_in(serve: Serve, clean: Live) -> Callable[[str], Instructor]:
 def zoe(log_in: Callable[[str], Instructor]) -> Instructor:
     """One of them."""
     return log_in("Zoë")
+
+
+@pytest.fixture(scope="session")
+def axe(request: pytest.FixtureRequest) -> str:
+    """The source of axe-core."""
+    assert request.config.cache is not None
+    files = [Path(__file__).parent / "axe" / name for name in ("package.json", "package-lock.json")]
+    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    folder = installed(request.config.cache, "axe", files, install)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()

@@ -14,16 +14,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from browsing import PATIENCE_MS, Watched, launched, page_process
+from browsing import PATIENCE_MS, Watched, faults_of, launched, page_process
 from control_desk import Serve, control_app
-from foreign import installed
 from gateway.supervisor import free_port
 from live import Live, eventually, live_gateway
 
-HERE = Path(__file__).parent
 HOSTILE = "<img src=x onerror=alert(1)> <b>Five minutes</b> ‮ 🎬"
 NAME = "Zoë <i>"
-AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 # Sizes of all text that can be seen, in CSS pixels.
 TEXT_SIZES = """() => {
@@ -79,16 +76,6 @@ def room(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         page_process(data / "page.log", free_port(), LEAKDRILL_GATEWAY_URL=live.url) as page,
     ):
         yield Room(live, page)
-
-
-@pytest.fixture(scope="module")
-def axe(request: pytest.FixtureRequest) -> str:
-    """The source of axe-core."""
-    assert request.config.cache is not None
-    files = [HERE / "axe" / name for name in ("package.json", "package-lock.json")]
-    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    folder = installed(request.config.cache, "axe", files, install)
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture
@@ -151,15 +138,6 @@ def revoked_room(room: Room) -> str:
     httpx.get(f"{room.gateway}/v1/videos/{video['id']}", headers=headers)
     httpx.get(f"{room.gateway}/v1/videos/{video['id']}/content", headers=headers)
     return token
-
-
-def faults_of(page: Page, axe: str) -> list[str]:
-    """What axe finds, by rule and place."""
-    if not page.evaluate("typeof window.axe === 'object'"):
-        page.evaluate(axe)
-    options = {"runOnly": {"type": "tag", "values": AXE_RULES}}
-    found = page.evaluate("(options) => axe.run(document, options)", options)
-    return [f"{one['id']}: {node['target']}" for one in found["violations"] for node in one["nodes"]]
 
 
 def focused(page: Page) -> str:

@@ -16,12 +16,18 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browsing import PATIENCE_MS, Watched, launched
+from browsing import PATIENCE_MS, Watched, faults_of, launched
+from frontend.context import TITLE as CONTEXT_TITLE
 from gateway.supervisor import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
 T = TypeVar("T")
+# What has the focus: its name, and its outline.
+FOCUSED = """() => {
+  const at = document.activeElement;
+  return [at.getAttribute("aria-label") || at.textContent.trim(), getComputedStyle(at).outlineStyle];
+}"""
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -194,6 +200,120 @@ def test_a_narrow_page_scrolls_one_way_only(watched: Watched) -> None:
     assert form is not None
     assert stage is not None
     assert stage["y"] > form["y"] + form["height"]
+
+
+def open_panels(page: Page) -> None:
+    """What is folded away at first: the class, the call, and what happened in 2024."""
+    for title, inside in (
+        ("Join a class", "#ld-code"),
+        ("As an API call", "#ld-call-block pre"),
+        (CONTEXT_TITLE, "#ld-context-block dt"),
+    ):
+        page.get_by_role("button", name=title).click()
+        expect(page.locator(inside).first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_with_every_panel_open(chromium: Browser, room: Room, axe: str, scheme: Any) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    open_page(page, room)
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    assert faults_of(page, axe) == []
+    open_panels(page)
+    assert faults_of(page, axe) == []
+    context.close()
+
+
+def test_every_panel_open_fits_a_narrow_page(watched: Watched) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 320, "height": 700})
+    open_panels(page)
+    page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+    panel = page.locator("#ld-context-block").bounding_box()
+    assert panel is not None
+    assert panel["x"] >= 0
+    assert panel["x"] + panel["width"] <= 320
+
+
+def test_the_panels_are_reached_and_opened_by_keyboard(watched: Watched) -> None:
+    page, seen = watched.page, list[str]()
+    page.locator("#ld-generate").focus()
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        said, outline = page.evaluate(FOCUSED)
+        said = said.removesuffix(" ▼")
+        seen.append(said)
+        if said in ("As an API call", CONTEXT_TITLE):
+            assert outline != "none"
+            page.keyboard.press("Enter")
+        if said == CONTEXT_TITLE:
+            break
+    places = [seen.index(name) for name in ("As an API call", "curl", "Python", "JavaScript", CONTEXT_TITLE)]
+    assert places == sorted(places)
+    expect(page.locator("#ld-context-block dt").first).to_be_visible()
+
+
+def test_what_happened_in_2024_is_folded_away_until_it_is_wanted(watched: Watched) -> None:
+    page = watched.page
+    expect(page.get_by_role("button", name=CONTEXT_TITLE)).to_be_visible()
+    expect(page.locator("#ld-context-block")).to_be_hidden()
+    open_panels(page)
+    said = page.locator("#ld-context-block").inner_text()
+    for words in ("A reconstruction", "about 08:30", "16 people and groups", "is unknown", "Ars Technica"):
+        assert words in said
+    assert (watched.outside, watched.complaints) == ([], [])
+
+
+def frame_of(page: Page) -> str:
+    """Where the frame lies that is shown now; empty while there is none."""
+    found: str = page.evaluate('[...document.querySelectorAll(".ld-preview")].at(-1)?.src ?? ""')
+    return found
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_noise_is_seen_as_it_is_refined(chromium: Browser, room: Room, motion: Any) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion=motion)
+    context.set_default_timeout(PATIENCE_MS)
+    watched = Watched(context.new_page())
+    watched.start()
+    page = watched.page
+    open_page(page, room)
+    room.control("PUT", "profile", {"name": "standard", "seed": 7, "speed": 2})
+    try:
+        order(page, "a lighthouse in the fog", seconds=1)
+        first = until(lambda: frame_of(page), 30, "a frame")
+        assert first.startswith(f"{room.gateway}/media/video_")
+        shown = page.locator(".ld-preview").last
+        assert shown.get_attribute("alt") == "The clip so far: noise on its way to a picture"
+        width, animation = shown.evaluate("(frame) => [frame.naturalWidth, getComputedStyle(frame).animationName]")
+        assert width == 320
+        assert (animation == "none") is (motion == "reduce")
+        until(lambda: frame_of(page) not in ("", first), 30, "another frame")
+        assert page.locator(".ld-preview").count() <= 2
+    finally:
+        room.control("PUT", "profile", {"name": "instant"})
+    page.locator("#ld-cancel").click()
+    wait_for_status(page, "cancelled")
+    expect(page.locator(".ld-preview")).to_have_count(0)
+    assert httpx.get(first).status_code == 404
+    assert watched.outside == []
+    context.close()
+
+
+def test_a_refused_preview_is_no_error_on_the_page(watched: Watched, room: Room) -> None:
+    page = watched.page
+    page.route("**/media/*variant=preview*", lambda route: route.fulfill(status=401, body="{}"))
+    room.control("PUT", "profile", {"name": "standard", "seed": 7, "speed": 8})
+    try:
+        with page.expect_response(lambda answer: "variant=preview" in answer.url and answer.status == 401):
+            order(page, "a picture nobody sees", seconds=1)
+    finally:
+        room.control("PUT", "profile", {"name": "instant"})
+    assert wait_for_status(page, "completed").startswith("Done")
+    expect(page.locator(".ld-preview")).to_have_count(0)
+    assert_plays(page, 854)
 
 
 def test_cancel_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> None:

@@ -196,7 +196,7 @@ async def test_a_clip_goes_from_the_line_over_the_steps_to_its_link(gateway: Gat
         video("completed", 100, headers={"leakdrill-seed": "7"}),
     ]
     *before, last = await moments(gateway)
-    assert before == [Sent(), Waiting(None, None), Waiting(1, 500), Rendering((12, 30), 40, None)]
+    assert before == [Sent(), Waiting(None, None), Waiting(1, 500), Rendering((12, 30), 40, None, "video_1")]
     assert isinstance(last, Finished)
     assert (last.link, last.seed) == ("http://gw/media/video_1?exp=1&sig=new", 7)
     assert "POST v1/videos/video_1/cancel" not in small.asked

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from frontend import wording
+from frontend.calls import MASKED, calls
 from frontend.client import AWAY, GatewayError, Order, Status, Video
 from frontend.generate import example_prompts
 from frontend.joining import student_of
-from frontend.panels import MASKED, api_call, clip, joined, status
+from frontend.panels import api_call, clip, joined, status
 from frontend.render import Finished, Rendering, Waiting
 
 OPEN = Status("exposed", 3, 2, 2, 11_800, None, None, 1, False, "strict", ())
@@ -181,10 +182,11 @@ def test_what_people_write_is_shown_as_text() -> None:
 
 def test_the_api_call_is_complete_except_for_the_token() -> None:
     order = Order("it's a dog", "turbo", "854x480", 2, 7, style="saltglass", negative_prompt="rain")
-    shown = api_call(order, "http://127.0.0.1:8000")
-    assert shown.count(f"Bearer {MASKED}") == 2
-    for part in ("http://127.0.0.1:8000", "854x480", "turbo", "saltglass", "rain"):
-        assert shown.count(part) == 2
+    shown = calls(order, "http://127.0.0.1:8000")
+    assert list(shown) == ["curl", "Python", "JavaScript"]
+    for text in shown.values():
+        for part in (f"Bearer {MASKED}", "http://127.0.0.1:8000", "854x480", "turbo", "saltglass", "rain"):
+            assert part in text
 
 
 def test_the_bar_reads_the_same_for_eyes_and_ears() -> None:

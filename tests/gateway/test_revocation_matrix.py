@@ -58,9 +58,12 @@ TABLE: dict[str, tuple[object, ...]] = {
     "range": read(206),
     "thumbnail": read(),
     "spritesheet": read(),
+    "preview": read(),
     "HEAD": read(),
     "304": read(304),
     "new signed link": read(),
+    "new signed link, preview": read(),
+    "signed link, preview": read(),
     "signed link": read(),
     "signed link, range": read(206),
     "signed link, HEAD": read(),
@@ -103,6 +106,7 @@ class Person:
     done: str
     etag: str
     link: str
+    preview_link: str
     shared: str
     spare: list[str]
     childs_done: str
@@ -126,6 +130,11 @@ async def finished(desk: Desk, headers: dict[str, str]) -> str:
     for variant in ("thumbnail", "spritesheet"):
         outputs.beside(desk.settings.media / f"{id}.1.mp4", variant).write_bytes(b"0123456789")
     return id
+
+
+def show_noise(desk: Desk, job: Job) -> None:
+    """What the worker that holds the job would show of it."""
+    outputs.preview_at(desk.settings.media, job.id, job.attempt).write_bytes(b"noise")
 
 
 async def answered(desk: Desk, method: str, path: str, headers: dict[str, str], **options: Any) -> Any:
@@ -155,13 +164,14 @@ async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Pers
         *[(await desk.create(headers))["id"] for _ in range(2)],
     ]
     for _ in spare:
-        await desk.claimed()
+        show_noise(desk, await desk.claimed())
+    preview_link = (await answered(desk, "POST", f"/v1/videos/{spare[0]}/link?variant=preview", headers))["url"]
     endpoint = await endpoint_at(desk, headers, receiver.url(f"/{name}"))
     dying = await endpoint_at(desk, headers, receiver.url(f"/{name}/dying"))
     await finished(desk, headers)
     await desk.create(headers)
     running = await desk.claimed()
-    return Person(token, child, done, etag, link, shared, spare, childs_done, endpoint, dying, running)
+    return Person(token, child, done, etag, link, preview_link, shared, spare, childs_done, endpoint, dying, running)
 
 
 Call = tuple[str, str, dict[str, str], dict[str, Any]]
@@ -170,8 +180,9 @@ Call = tuple[str, str, dict[str, str], dict[str, Any]]
 def calls_of(one: Person) -> dict[str, Call]:
     """The requests behind the surfaces that answer with a status; what cannot be undone comes last."""
     headers, child, video = bearer_of(one.token), bearer_of(one.child), f"/v1/videos/{one.done}"
-    link, shared = urlsplit(one.link), urlsplit(one.shared).path
-    linked = f"{link.path}?{link.query}"
+    shared = urlsplit(one.shared).path
+    linked, previewed = ((f"{url.path}?{url.query}") for url in map(urlsplit, (one.link, one.preview_link)))
+    running = f"/v1/videos/{one.spare[0]}"
     part, same = {"Range": "bytes=0-3"}, {"If-None-Match": one.etag}
     text, hooks = {"prompt": "x"}, "/v1/webhook_endpoints"
     files = {"input_reference": ("p.png", picture(480, 480), "image/png")}
@@ -196,9 +207,12 @@ def calls_of(one: Person) -> dict[str, Call]:
         "range": ("GET", f"{video}/content", {**headers, **part}, {}),
         "thumbnail": ("GET", f"{video}/content?variant=thumbnail", headers, {}),
         "spritesheet": ("GET", f"{video}/content?variant=spritesheet", headers, {}),
+        "preview": ("GET", f"{running}/content?variant=preview", headers, {}),
         "HEAD": ("HEAD", f"{video}/content", headers, {}),
         "304": ("GET", f"{video}/content", {**headers, **same}, {}),
         "new signed link": ("POST", f"{video}/link", headers, {}),
+        "new signed link, preview": ("POST", f"{running}/link?variant=preview", headers, {}),
+        "signed link, preview": ("GET", previewed, {}, {}),
         "signed link": ("GET", linked, {}, {}),
         "signed link, range": ("GET", linked, part, {}),
         "signed link, HEAD": ("HEAD", linked, {}, {}),
@@ -294,6 +308,7 @@ async def test_every_surface_in_every_state(make_desk: DeskMaker, column: str) -
         claimed = set()
         while (job := await desk.claim()) is not None:
             claimed.add(job.id)
+            show_noise(desk, job)
         place = COLUMNS.index(column)
         for one, expected in ((leaked, place), (bystander, 0)):
             found = {**await seen(desk, one, receiver, claimed), "running job": outcomes[one.token["principal"]]}
