@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from drills.scenario import load_scenario
+from gateway import extras
 from gateway import settings as settings_module
 from gateway.commands.control_client import ControlClient
 from gateway.commands.drill import play, report_folder, speed_option, tell
@@ -41,6 +42,7 @@ def demo(
     data: Path | None,
 ) -> None:
     """Start gateway, workers and page, replay November 2024, write the report, and stay open."""
+    extras.ensure("page", "the demo shows the page, which")
     settings = settings_module.load(data=data, port=port, page_port=page_port)
     scenario = load_scenario(SCENARIO)
     out = report_folder(settings, scenario).resolve()
