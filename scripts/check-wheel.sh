@@ -50,7 +50,7 @@ port() { "$room/env/bin/python" -c 'import socket; s = socket.create_server(("12
 # Waits for an address of the `up` that runs, as long as that runs.
 await() {
   local url=$1 deadline=$((SECONDS + 60))
-  until curl -sf -o /dev/null "$url"; do
+  until curl --noproxy '*' -sf -o /dev/null "$url"; do
     kill -0 "${started[0]}" 2>/dev/null && ((SECONDS < deadline)) || { echo "FAILED: no answer at $url"; cat "$room/up"; exit 1; }
     sleep 0.1
   done

@@ -37,10 +37,10 @@ step() {
 }
 page=http://127.0.0.1:7860 most=120
 until_page() {
-  until curl -sf -o /dev/null "$page"; do sleep 0.5; done
+  until curl --noproxy '*' -sf -o /dev/null "$page"; do sleep 0.5; done
   echo $((SECONDS - cloned)) >"$room/page-after"
 }
-! curl -s -o /dev/null "$page" || { echo "something answers at $page already; stop it first" >&2; exit 2; }
+! curl --noproxy '*' -s -o /dev/null "$page" || { echo "something answers at $page already; stop it first" >&2; exit 2; }
 until_page &
 watching=$!
 step make demo ARGS="--speed 600 --exit"

@@ -40,6 +40,10 @@ def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) 
     """What an installer makes of it, without what it depends on."""
     folder = tmp_path_factory.mktemp("installed")
     wheel.extractall(folder)
+    for info in wheel.infolist():
+        mode = info.external_attr >> 16
+        if mode & 0o111:  # the permission that installers take over
+            (folder / info.filename).chmod(mode & 0o777)
     return folder
 
 

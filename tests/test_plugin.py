@@ -31,9 +31,16 @@ def kept() -> dict[str, str]:
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A stranger's own run: nothing of this one's configuration."""
+    """A stranger's own run: nothing of this one's configuration, and none of its other plugins."""
     words = [sys.executable, "-m", "pytest", "-p", "leakdrill_pytest", "-p", "no:cacheprovider", "-q", *arguments]
-    return subprocess.run(words, cwd=folder, env=kept(), capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env={**kept(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def refused(gateway: Gateway, token: Token) -> bool:

@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ def _ffmpeg() -> Finding:
 
         program = imageio_ffmpeg.get_ffmpeg_exe()
         found = f"{imageio_ffmpeg.get_ffmpeg_version()}, {program}"
-    except (ImportError, RuntimeError, OSError) as exc:
+    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as exc:
         return Finding("ffmpeg", "missing", str(exc).splitlines()[0], todo)
     with tempfile.TemporaryDirectory(prefix="leakdrill-doctor-") as folder:
         clip = Path(folder) / "clip.mp4"
@@ -139,7 +140,8 @@ def _data(folder: Path) -> Finding:
         return Finding("data directory", "missing", f"cannot write in {nearest}: {exc.strerror or exc}", todo)
     finally:
         for left in (probe, probe.with_suffix(".link")):
-            left.unlink(missing_ok=True)
+            if left.exists():
+                left.unlink()
     there = "writable" if folder.exists() else "is made at the first start"
     return Finding("data directory", "good", f"{folder.absolute()}, {there}")
 

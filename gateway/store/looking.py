@@ -101,4 +101,5 @@ def ensure_wal(folder: Path) -> None:
         raise OperatorError(f"SQLite's write-ahead log does not work in {folder}: {exc}") from exc
     finally:
         for left in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-            left.unlink(missing_ok=True)
+            if left.exists():
+                left.unlink()
