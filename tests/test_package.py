@@ -12,7 +12,12 @@ import zipfile
 from email import message_from_string
 from pathlib import Path
 
+import httpx
 import pytest
+
+from gateway.extras import EXTRAS
+from leakdrill_pytest import Gateway, Options
+from leakdrill_pytest.program import running
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -116,3 +121,18 @@ def test_commands_work_from_what_was_installed_in_an_empty_directory(installed: 
     assert os.access(tmp_path / "mine" / "revoke.sh", os.X_OK)
     assert len(list((tmp_path / "class").glob("**/*.html"))) > 3
     assert (tmp_path / "clip.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_a_plain_installation_makes_videos_without_any_extra(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each module of an extra is there, and fails where anything imports it."""
+    for module in (module for modules in EXTRAS.values() for module in modules):
+        (tmp_path / "blocked" / module).mkdir(parents=True)
+        (tmp_path / "blocked" / module / "__init__.py").write_text(f"raise ImportError('{module} was imported')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "blocked"), str(installed)]))
+    with running(Options(), tmp_path) as program, Gateway(program) as gateway:
+        order = {"prompt": "rain", "seconds": "4"}
+        headers = gateway.issue().headers
+        made = httpx.post(f"{gateway.openai_base_url}/videos", json=order, headers=headers, trust_env=False).json()
+        gateway.wait_for("job.completed", job=made["id"])
