@@ -12,6 +12,7 @@ COPY fake_model fake_model
 COPY drills drills
 COPY loadtest loadtest
 COPY seeds seeds
+COPY leakdrill_pytest leakdrill_pytest
 COPY docs/class docs/class
 RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
 

@@ -42,8 +42,8 @@ screenshots: $(DEV) ## Take the pictures of docs/img again, with a real Chromium
 	$(BIN)/python scripts/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
-	$(COMPILE) pyproject.toml --upgrade --group pyproject.toml:dev -o requirements-dev.txt
-	$(COMPILE) pyproject.toml --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) pyproject.toml --extra page --upgrade --group pyproject.toml:dev -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra page --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
 	$(COMPILE) --group pyproject.toml:postgres -c requirements-dev.txt -o requirements-postgres.txt
 	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
 

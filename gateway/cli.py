@@ -18,6 +18,7 @@ from gateway.errors import LeakdrillError
 
 # Command -> the module that has it, and its short help.
 COMMANDS = {
+    "doctor": ("gateway.commands.doctor", "Look whether this machine has what leakdrill needs."),
     "demo": ("gateway.commands.demo", "Start everything, replay November 2024, write the report, stay open."),
     "up": ("gateway.commands.serve", "Run gateway, workers and page."),
     "gateway": ("gateway.commands.serve", "Run the gateway alone."),

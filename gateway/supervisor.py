@@ -159,7 +159,7 @@ class Supervisor:
         return self.settings.data / ADMIN_FILE
 
     def _spawn(self, name: str, arguments: list[str], own: dict[str, str], *, needed: bool, url: str = "") -> None:
-        command = [sys.executable, "-m", "gateway", *arguments]
+        command = program("gateway", *arguments)
         log = self.settings.data / "logs" / f"{name}.log"
         self.children.append(_Child(name, command, own, log, self._popen(command, log, own), needed, url))
 
@@ -203,6 +203,16 @@ class Supervisor:
                     pass  # not listening yet
                 time.sleep(0.05)
         raise OperatorError(f"the {name} did not answer at {url} within {READY_SECONDS:.0f} s; see {child.log}")
+
+
+def program(module: str, *arguments: str) -> list[str]:
+    """The command that runs a part of leakdrill with this interpreter, wherever the shell stands.
+
+    `-P` keeps the current directory out of what is imported: a project may have a `gateway` of its own there. In a
+    checkout that is not installed, that directory is where the parts are found.
+    """
+    in_checkout = Path.cwd() == Path(__file__).resolve().parents[1]
+    return [sys.executable, *([] if in_checkout else ["-P"]), "-m", module, *arguments]
 
 
 def free_port() -> int:

@@ -192,7 +192,9 @@ class MasterFleet:
         """Returns once every worker has the plan and its users."""
         wanted = self._order.processes
         if self._order.role == "local":
-            command = [sys.executable, "-m", "loadtest", "--worker", "--beside"]
+            # As this process was started: -P where the current directory is somebody else's.
+            python = [sys.executable, *(["-P"] if sys.flags.safe_path else [])]
+            command = [*python, "-m", "loadtest", "--worker", "--beside"]
             place = ["--host", self._order.listen_host, "--port", str(self._order.listen_port)]
             self._processes = [subprocess.Popen([*command, *place]) for _ in range(wanted)]
         here = "started here" if self._processes else f"at {self._order.listen_host}:{self._order.listen_port}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a stranger's first hour is like: the committed checkout in an empty directory, with an empty home and environment,
-# and then the two commands. Prints how long each took, and how it ended.
+# and then the two commands. Prints how long each took, how it ended, and how long it was from the clone to the page.
 #
 #   scripts/fresh-machine.sh          # make demo, make test
 #   scripts/fresh-machine.sh --ci     # make demo, .ci/run (installs what the tests need; as root on Debian)
@@ -17,6 +17,7 @@ checkout=$(cd "$(dirname "$0")/.." && git rev-parse --show-toplevel)
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 mkdir "$room/home"
+cloned=$SECONDS
 git clone --quiet "$checkout" "$room/leakdrill"
 cd "$room/leakdrill"
 echo "commit $(git log -1 --format='%h %s'), Python $(python3 -c 'import platform; print(platform.python_version())')"
@@ -34,6 +35,24 @@ step() {
   echo "== $* ended with $code after $((SECONDS - begun)) s"
   ((code == 0)) || failed=1
 }
+page=http://127.0.0.1:7860 most=120
+until_page() {
+  until curl --noproxy '*' -sf -o /dev/null "$page"; do sleep 0.5; done
+  echo $((SECONDS - cloned)) >"$room/page-after"
+}
+! curl --noproxy '*' -s -o /dev/null "$page" || { echo "something answers at $page already; stop it first" >&2; exit 2; }
+until_page &
+watching=$!
 step make demo ARGS="--speed 600 --exit"
+kill "$watching" 2>/dev/null || true
+wait "$watching" 2>/dev/null || true
+if [ -s "$room/page-after" ]; then
+  took=$(<"$room/page-after")
+  echo "== from the clone to the page: $took s (wanted: $most s or less)"
+  ((took <= most)) || failed=1
+else
+  echo "== the page never answered"
+  failed=1
+fi
 step "${last[@]}"
 exit $failed

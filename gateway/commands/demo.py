@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from drills.scenario import load_scenario
+from gateway import extras
 from gateway import settings as settings_module
 from gateway.classroom.service import MOST_STUDENTS
 from gateway.commands.control_client import ControlClient
@@ -54,6 +55,7 @@ def demo(
     data: Path | None,
 ) -> None:
     """Start gateway, workers and page, replay November 2024, write the report, and stay open."""
+    extras.ensure("page", "the demo shows the page, which")
     settings = settings_module.load(data=data, port=port, page_port=page_port)
     scenario = load_scenario(SCENARIO)
     out = report_folder(settings, scenario).resolve()

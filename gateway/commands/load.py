@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import signal
@@ -19,18 +18,18 @@ from typing import TypeVar
 import click
 from pydantic import SecretStr, ValidationError
 
+from gateway import extras
 from gateway import settings as settings_module
 from gateway.commands.control_client import read_admin_token
 from gateway.errors import OperatorError
 from gateway.settings import Settings
-from gateway.supervisor import Supervisor, free_port
+from gateway.supervisor import Supervisor, free_port, program
 from loadtest.errors import LoadError
 from loadtest.order import Order, words_of
 from loadtest.shape import Shape, Thresholds, list_shapes, load_shape
 
 T = TypeVar("T")
 
-MISSING = "the load test needs Locust, which is an extra: python -m pip install 'leakdrill[load]'"
 BEARER = re.compile(r"[!-~]+")
 LONGEST_SECONDS = 86_400
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -94,8 +93,7 @@ def _show_shapes(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 @click.pass_context
 def load(ctx: click.Context, /, **given: object) -> None:
     """Load-test the queue with users that behave as the openai client does; the verdict is the exit code."""
-    if importlib.util.find_spec("locust") is None:
-        raise OperatorError(MISSING)
+    extras.ensure("load", "the load test")
     chosen = _Chosen(ctx)
     if chosen.role == "worker":
         _refuse_others(ctx)
@@ -218,9 +216,7 @@ def _play(order: Order, tend: Callable[[], None] | None) -> int:
 
 def _child(arguments: list[str], tend: Callable[[], None] | None = None) -> int:
     """Runs the load test; Ctrl-C and SIGTERM ask it to end early, with a summary of what it has."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadtest", *arguments], stdin=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(program("loadtest", *arguments), stdin=subprocess.DEVNULL, start_new_session=True)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gateway import extras
 from gateway import settings as settings_module
 from gateway.commands.control_client import ControlClient
 from gateway.serve import die_with_parent, run_gateway, run_worker
@@ -44,16 +45,21 @@ def default_workers() -> int:
 )
 @port_option
 @page_port_option
-@click.option("--page/--no-page", default=True, help="Whether to run the page as well.")
+@click.option("--page/--no-page", default=None, help="Whether to run the page as well [where it is installed].")
 @data_option
 def up(
-    workers: int | None, replicas: int, port: int | None, page_port: int | None, page: bool, data: Path | None
+    workers: int | None, replicas: int, port: int | None, page_port: int | None, page: bool | None, data: Path | None
 ) -> None:
     """Run gateway, workers and page until Ctrl-C."""
+    without = page is None and extras.lacking("page") is not None
+    if page:
+        extras.ensure("page", "the page")
+    page = not without and page is not False
     # On one machine whoever calls may ask for failures; a gateway that serves others takes them from its admin alone.
     fault_header = None if "LEAKDRILL_FAULT_HEADER" in os.environ else True
     settings = settings_module.load(data=data, port=port, page_port=page_port, fault_header=fault_header)
     stop = stop_event()
+    die_with_parent()
     with Supervisor(on_this_machine(settings)) as supervisor:
         count = default_workers() if workers is None else workers
         supervisor.start(workers=count, page=page, replicas=replicas)
@@ -65,6 +71,8 @@ def up(
             supervisor.wait_for_page()
             click.echo(f"page         {supervisor.page_url}")
             click.echo(f"control room {supervisor.page_url}/control")
+        elif without:
+            click.echo(f"page         not installed; add it with: {extras.install('page')}")
         click.echo(f"admin token  in {supervisor.admin_file()}")
         click.echo("Ctrl-C stops everything.")
         while not stop.wait(0.5):
@@ -91,6 +99,7 @@ def worker(slots: int, data: Path | None) -> None:
 @click.command()
 def page() -> None:
     """Run the page alone; it needs LEAKDRILL_GATEWAY_URL and LEAKDRILL_PAGE_TOKENS."""
+    extras.ensure("page", "the page")
     from frontend.app import main as run_page
 
     die_with_parent()

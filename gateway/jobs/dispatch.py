@@ -130,7 +130,9 @@ class EmbeddedLoop:
 
 
 def dispatcher(store: Store) -> Dispatcher:
-    """The one that suits the database."""
+    """The one that suits the database. The engine comes with the extra `postgres`, which SQLite does without."""
+    if not store.delivered:
+        return EmbeddedLoop()
     from gateway.jobs.delivery import Engine
 
-    return Engine() if store.delivered else EmbeddedLoop()
+    return Engine()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from gateway.errors import OperatorError
+from gateway import extras
 from gateway.store.protocol import Store
 from gateway.store.sqlite import open_sqlite
-
-INSTALL = 'pip install "leakdrill[postgres]"'
 
 
 def open_store(place: Path | str) -> Store:
@@ -27,10 +24,4 @@ def open_store(place: Path | str) -> Store:
 
 def ensure_driver() -> None:
     """Raises OperatorError where the extra `postgres` is not installed: the driver, and the queue's engine."""
-    for package in ("psycopg", "procrastinate"):
-        try:
-            found = find_spec(package) is not None
-        except ValueError:  # it is there, but was not imported from a file
-            found = True
-        if not found:
-            raise OperatorError(f"PostgreSQL needs {package}, which is not installed; install it with: {INSTALL}")
+    extras.ensure("postgres", "PostgreSQL")

@@ -211,11 +211,7 @@ class PostgresStore:
     def prepare(self) -> None:
         """Sees to it that the server is one that can be used, and holds the tables; raises OperatorError where not."""
         with self._connection() as connection:
-            if connection.version < OLDEST or connection.encoding != "UTF8":
-                raise OperatorError(
-                    f"{connection.where} is PostgreSQL {connection.version} with the encoding {connection.encoding}; "
-                    f"leakdrill needs {OLDEST} or newer, and a database made with ENCODING 'UTF8'"
-                )
+            ensure_usable(connection)
             _create_schema(connection)
 
 
@@ -258,6 +254,15 @@ def _told(exc: BaseException) -> BaseException:
     if isinstance(exc, (psycopg.ProgrammingError, psycopg.DataError)) and exc.sqlstate is None:
         return exc
     return StoreUnavailable(f"The database did not answer ({first_line(exc)}). Nothing was changed; ask again.")
+
+
+def ensure_usable(connection: PostgresConnection) -> None:
+    """Raises OperatorError where the server is too old, or the database would lose characters."""
+    if connection.version < OLDEST or connection.encoding != "UTF8":
+        raise OperatorError(
+            f"{connection.where} is PostgreSQL {connection.version} with the encoding {connection.encoding}; "
+            f"leakdrill needs {OLDEST} or newer, and a database made with ENCODING 'UTF8'"
+        )
 
 
 def _create_schema(connection: PostgresConnection) -> None:

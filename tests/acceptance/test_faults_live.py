@@ -4,47 +4,28 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from live import Live, eventually, leakdrill, live_gateway
+import live
+from leakdrill_pytest import Gateway
+from live import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 
 SMALL = {"size": "480x480", "seconds": "1", "fps": "5"}
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    data = tmp_path_factory.mktemp("faults") / "data"
-    with live_gateway(data, workers=1, render="cached", fault_header=True) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _nothing_at_work(live: Live) -> Iterator[None]:
-    yield
-    live.control("DELETE", "/control/faults")
-    live.control("PUT", "/control/profile", json={"name": "instant"})
-
-
 @pytest.fixture
-def client(live: Live) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=live.issue()["token"]) as made:
+def client(leakdrill: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=leakdrill.openai_base_url, api_key=leakdrill.issue().token) as made:
         yield made
 
 
-def add(live: Live, failure: str, **more: Any) -> dict[str, Any]:
-    made: dict[str, Any] = live.control("POST", "/control/faults", json={"failure": failure, **more})
-    return made
-
-
-def struck(live: Live) -> list[str]:
-    events = live.control("GET", "/control/events", params={"kind": "fault.struck", "limit": 1000})["data"]
-    return [event["data"]["failure"] for event in events]
+def struck(gateway: Gateway) -> list[str]:
+    return [event["data"]["failure"] for event in gateway.events("fault.struck")]
 
 
 def finished(client: openai.OpenAI) -> openai.types.Video:
@@ -53,31 +34,28 @@ def finished(client: openai.OpenAI) -> openai.types.Video:
     return video
 
 
-def test_the_client_waits_out_a_rate_limit_and_then_succeeds(live: Live, client: openai.OpenAI) -> None:
-    before = len(struck(live))
-    add(live, "rate_limit_exceeded", surface="create", next=1, retry_after=1)
+def test_the_client_waits_out_a_rate_limit_and_then_succeeds(leakdrill: Gateway, client: openai.OpenAI) -> None:
+    leakdrill.faults.add("rate_limit_exceeded", surface="create", next=1, retry_after=1)
     began = time.monotonic()
     assert client.videos.create(prompt="rain", extra_body=SMALL).status == "queued"
     assert time.monotonic() - began >= 1
-    assert struck(live)[before:] == ["rate_limit_exceeded"]
+    assert struck(leakdrill) == ["rate_limit_exceeded"]
 
 
-def test_a_used_up_quota_is_not_retried(live: Live, client: openai.OpenAI) -> None:
-    before = len(struck(live))
-    add(live, "insufficient_quota")
+def test_a_used_up_quota_is_not_retried(leakdrill: Gateway, client: openai.OpenAI) -> None:
+    leakdrill.faults.add("insufficient_quota")
     with pytest.raises(openai.RateLimitError) as refused:
         client.videos.list()
     assert (refused.value.code, refused.value.type) == ("insufficient_quota", "insufficient_quota")
-    assert struck(live)[before:] == ["insufficient_quota"]  # one attempt
+    assert struck(leakdrill) == ["insufficient_quota"]  # one attempt
 
 
-def test_an_overload_that_lasts_is_given_up_after_three_attempts(live: Live, client: openai.OpenAI) -> None:
-    before = len(struck(live))
-    add(live, "overloaded")
+def test_an_overload_that_lasts_is_given_up_after_three_attempts(leakdrill: Gateway, client: openai.OpenAI) -> None:
+    leakdrill.faults.add("overloaded")
     with pytest.raises(openai.InternalServerError) as refused:
         client.videos.list()
     assert (refused.value.status_code, refused.value.code) == (503, "overloaded")
-    assert struck(live)[before:] == ["overloaded"] * 3
+    assert struck(leakdrill) == ["overloaded"] * 3
 
 
 def test_moderation_is_a_failed_video_and_no_exception(client: openai.OpenAI) -> None:
@@ -92,15 +70,15 @@ def test_moderation_is_a_failed_video_and_no_exception(client: openai.OpenAI) ->
 
 @pytest.mark.parametrize("failure", ["truncated_download", "dropped_download"])
 def test_a_broken_download_is_an_error_and_the_next_one_is_whole(
-    live: Live, client: openai.OpenAI, failure: str
+    leakdrill: Gateway, client: openai.OpenAI, failure: str
 ) -> None:
     video = finished(client)
     whole = client.videos.download_content(video.id).read()
-    add(live, failure)
+    leakdrill.faults.add(failure)
     with pytest.raises((openai.APIConnectionError, httpx.TransportError, OSError)) as broken:
         client.with_options(max_retries=0).videos.download_content(video.id).read()
     assert "timed out" not in str(broken.value)
-    live.control("DELETE", "/control/faults")
+    leakdrill.faults.clear()
     assert client.videos.download_content(video.id).read() == whole
 
 
@@ -109,11 +87,13 @@ def test_a_broken_download_is_an_error_and_the_next_one_is_whole(
     [("truncated_download", httpx.RemoteProtocolError), ("dropped_download", httpx.ReadError)],
 )
 def test_how_a_download_breaks_off(
-    live: Live, client: openai.OpenAI, failure: str, error: type[httpx.TransportError]
+    leakdrill: Gateway, client: openai.OpenAI, failure: str, error: type[httpx.TransportError]
 ) -> None:
+    log_file = leakdrill.data / "logs" / "gateway.log"
+    before = len(log_file.read_text())
     video = finished(client)
     headers = {"Authorization": f"Bearer {client.api_key}"}
-    with httpx.Client(base_url=f"{live.url}/v1", headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=leakdrill.openai_base_url, headers=headers, trust_env=False) as http:
         path = f"/videos/{video.id}/content"
         whole = http.get(path).content
         fault = {"leakdrill-fault": f"{failure}; after_bytes=1000"}
@@ -130,17 +110,16 @@ def test_how_a_download_breaks_off(
         assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole)))
         assert http.get(path).content == whole
         assert http.get("/videos/video_none/content", headers=fault).json()["error"]["code"] == "not_found"
-    log = (live.supervisor.settings.data / "logs" / "gateway.log").read_text()
+    log = log_file.read_text()[before:]
     assert "Traceback" not in log
     assert "without completing" not in log
 
 
-def test_a_slow_download_arrives_late_and_whole_and_ends_with_its_token(live: Live) -> None:
-    issued = live.issue()
-    headers = {"Authorization": f"Bearer {issued['token']}"}
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=issued["token"]) as client:
+def test_a_slow_download_arrives_late_and_whole_and_ends_with_its_token(leakdrill: Gateway) -> None:
+    token = leakdrill.issue()
+    with openai.OpenAI(base_url=leakdrill.openai_base_url, api_key=token.token) as client:
         video = finished(client)
-    with httpx.Client(base_url=f"{live.url}/v1", headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=leakdrill.openai_base_url, headers=token.headers, trust_env=False) as http:
         path = f"/videos/{video.id}/content"
         whole = http.get(path).content
         pace = len(whole) * 2  # half a second for all of it
@@ -153,9 +132,7 @@ def test_a_slow_download_arrives_late_and_whole_and_ends_with_its_token(live: Li
         with http.stream("GET", path, headers=fault) as answer:
             parts = answer.iter_raw()
             next(parts)
-            live.control(
-                "POST", "/control/revocations", json={"selector": {"accessor": issued["accessor"]}, "reason": "drill"}
-            )
+            leakdrill.revoke(token)
             revoked = time.monotonic()
             # Closed by the fault, or reset by the look at open transfers: whichever comes first.
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
@@ -179,13 +156,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processor time from /proc")
-def test_a_held_slot_is_taken_costs_next_to_nothing_and_is_released(live: Live, client: openai.OpenAI) -> None:
+def test_a_held_slot_is_taken_costs_next_to_nothing_and_is_released(leakdrill: Gateway, client: openai.OpenAI) -> None:
     finished(client)  # the placeholder is there
-    live.control("PUT", "/control/profile", json={"name": "reported-2024", "speed": 8, "seed": 2})
+    leakdrill.profile.set("reported-2024", speed=8, seed=2)
     held = client.videos.create(prompt="rain", extra_body=SMALL)  # 31 s in the median, about 4 s at this speed
     waiting = client.videos.create(prompt="rain", extra_body=SMALL)
     eventually(lambda: client.videos.retrieve(held.id).status == "in_progress")
-    (pid,) = live.worker_pids()
+    (worker,) = leakdrill.control("GET", "/control/state")["worker_list"]
+    pid = worker["pid"]
     cpu, began = cpu_seconds(pid), time.monotonic()
     progress = []
     while client.videos.retrieve(held.id).status == "in_progress":
@@ -201,33 +179,33 @@ def test_a_held_slot_is_taken_costs_next_to_nothing_and_is_released(live: Live, 
     assert used / took < 0.15
     content = client.videos.download_content(held.id).read()
     assert content[4:8] == b"ftyp"
-    live.control("PUT", "/control/profile", json={"name": "instant"})
+    leakdrill.profile.set("instant")
     eventually(lambda: client.videos.retrieve(waiting.id).status == "completed", within=60)
 
 
-def test_a_revocation_ends_a_hold_within_the_guards_time(live: Live) -> None:
-    issued = live.issue()
-    live.control("PUT", "/control/profile", json={"name": "reported-2024"})
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=issued["token"]) as client:
+def test_a_revocation_ends_a_hold_within_the_guards_time(leakdrill: Gateway) -> None:
+    token = leakdrill.issue()
+    leakdrill.profile.set("reported-2024")
+    with openai.OpenAI(base_url=leakdrill.openai_base_url, api_key=token.token) as client:
         video = client.videos.create(prompt="rain", extra_body=SMALL)
-        media = live.supervisor.settings.media
+        media = leakdrill.data / "media"
         eventually(lambda: list(media.glob(f"{video.id}*.mp4")))  # rendered; only time is left
         assert client.videos.retrieve(video.id).status == "in_progress"
-    live.control("POST", "/control/revocations", json={"selector": {"accessor": issued["accessor"]}, "reason": "drill"})
+    leakdrill.revoke(token)
     acknowledged = time.monotonic()
     eventually(lambda: not list(media.glob(f"*{video.id}*")), within=5, every=0.005)
     assert time.monotonic() - acknowledged < 0.25
     # The slot is free again for somebody else.
-    live.control("PUT", "/control/profile", json={"name": "instant"})
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=live.issue()["token"]) as other:
+    leakdrill.profile.set("instant")
+    with openai.OpenAI(base_url=leakdrill.openai_base_url, api_key=leakdrill.issue().token) as other:
         finished(other)
 
 
-def test_profiles_and_faults_from_a_shell(live: Live, tmp_path: Path) -> None:
-    reach = ("--target", live.url, "--admin-token", live.supervisor.admin_token)
+def test_profiles_and_faults_from_a_shell(leakdrill: Gateway, tmp_path: Path) -> None:
+    reach = ("--target", leakdrill.url, "--admin-token", leakdrill.admin_token)
 
     def said(*arguments: str) -> str:
-        done = leakdrill(*arguments, *reach, cwd=tmp_path)
+        done = live.leakdrill(*arguments, *reach, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -239,6 +217,6 @@ def test_profiles_and_faults_from_a_shell(live: Live, tmp_path: Path) -> None:
     assert "overloaded" in said("faults", "list").partition("there are:")[0]
     assert said("faults", "clear", made.split()[0]).startswith("taken away: fault_")
     assert said("faults", "clear") == "there was none\n"
-    refused = leakdrill("faults", "add", "fire", *reach, cwd=tmp_path)
+    refused = live.leakdrill("faults", "add", "fire", *reach, cwd=tmp_path)
     assert refused.returncode == 2
     assert "there are moderation_blocked" in refused.stderr

@@ -6,23 +6,17 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
-from live import Live, eventually, live_gateway
+from leakdrill_pytest import Gateway, Token
+from live import eventually
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?:sh|console|bash|python)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_gateway(tmp_path_factory.mktemp("readme") / "data") as running:
-        yield running
 
 
 def blocks(page: Path, word: str) -> list[str]:
@@ -30,9 +24,9 @@ def blocks(page: Path, word: str) -> list[str]:
     return [found for found in BLOCK.findall(page.read_text()) if word in found]
 
 
-def typed(block: str, live: Live, token: str, video: str = "") -> str:
+def typed(block: str, gateway: Gateway, token: Token, video: str = "") -> str:
     """The block with this gateway's address and a token in their places."""
-    return block.replace("http://127.0.0.1:8000", live.url).replace("ldk_…", token).replace("video_…", video)
+    return block.replace("http://127.0.0.1:8000", gateway.url).replace("ldk_…", token.token).replace("video_…", video)
 
 
 def shell(script: str, folder: Path) -> str:
@@ -44,31 +38,33 @@ def shell(script: str, folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_shell_lines_of_the_readme(live: Live, tmp_path: Path, need_tool: Callable[[str, str], str]) -> None:
+def test_the_shell_lines_of_the_readme(
+    leakdrill: Gateway, tmp_path: Path, need_tool: Callable[[str, str], str]
+) -> None:
     need_tool("curl", "apt-get install curl")
     (block,) = blocks(ROOT / "README.md", "curl")
-    issued = live.issue()
-    printed = shell(typed(block, live, issued["token"]), tmp_path)
+    token = leakdrill.issue()
+    printed = shell(typed(block, leakdrill, token), tmp_path)
     created, completed, refused = (json.loads(line) for line in printed.replace("}{", "}\n{").splitlines())
     assert (created["status"], completed["status"]) == ("queued", "completed")
     assert completed["id"] == created["id"]
     assert refused["error"]["code"] == "invalid_api_key"
     assert (tmp_path / "clip.mp4").read_bytes()[4:8] == b"ftyp"
-    assert live.control("GET", f"/control/tokens/{issued['accessor']}")["state"] == "revoked"
+    assert leakdrill.state_of(token) == "revoked"
 
 
-def test_the_python_lines_of_the_readme(live: Live, tmp_path: Path) -> None:
+def test_the_python_lines_of_the_readme(leakdrill: Gateway, tmp_path: Path) -> None:
     (block,) = blocks(ROOT / "README.md", "openai.OpenAI")
-    script = "import openai, warnings\nwarnings.simplefilter('ignore')\n" + typed(block, live, live.issue()["token"])
+    script = "import openai, warnings\nwarnings.simplefilter('ignore')\n" + typed(block, leakdrill, leakdrill.issue())
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "clip.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_the_shell_lines_of_the_pages(live: Live, tmp_path: Path, need_tool: Callable[[str, str], str]) -> None:
+def test_the_shell_lines_of_the_pages(leakdrill: Gateway, tmp_path: Path, need_tool: Callable[[str, str], str]) -> None:
     curl = need_tool("curl", "apt-get install curl")
-    token = live.issue()["token"]
+    token = leakdrill.issue()
     fields = {"prompt": "rain", "model": "turbo", "size": "480x480", "seconds": "1"}
-    with httpx.Client(base_url=live.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+    with httpx.Client(base_url=leakdrill.url, headers=token.headers, trust_env=False) as http:
         video = http.post("/v1/videos", json=fields).json()["id"]
         eventually(lambda: http.get(f"/v1/videos/{video}").json()["status"] == "completed")
     lines = [
@@ -80,5 +76,5 @@ def test_the_shell_lines_of_the_pages(live: Live, tmp_path: Path, need_tool: Cal
     ]
     assert lines
     for line in lines:
-        script = f'curl() {{ {curl} --silent --show-error --fail "$@"; }}\n' + typed(line, live, token, video)
+        script = f'curl() {{ {curl} --silent --show-error --fail "$@"; }}\n' + typed(line, leakdrill, token, video)
         assert isinstance(json.loads(shell(script, tmp_path)), dict), line

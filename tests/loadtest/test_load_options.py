@@ -62,4 +62,4 @@ def test_without_the_extra_it_says_how_to_get_it(
     with pytest.raises(SystemExit) as left:
         main(["load"])
     assert left.value.code == 2
-    assert "python -m pip install 'leakdrill[load]'" in capsys.readouterr().err
+    assert 'install it with: pip install "leakdrill[load]"' in capsys.readouterr().err
