@@ -38,6 +38,8 @@ html_static_path = ["site"]
 html_css_files = ["leakdrill.css"]
 html_show_sourcelink = False
 html_copy_source = False
+# A summary is read from the page, which browsers refuse where the site is opened as files.
+html_show_search_summary = False
 html_theme_options = {
     "top_of_page_buttons": [],
     # The green of the page, legible on either background (WCAG 2.2: 7 to 1 at least).

@@ -1,4 +1,4 @@
-"""What each kind of event says, and which keys its `data` may have: for docs/reference/events.md, and the tests hold it to
+"""What each kind of event says, and which keys its `data` may have: for docs/reference/events.md. The tests hold it to
 every line that they write."""
 
 from __future__ import annotations
@@ -16,81 +16,151 @@ class Told(NamedTuple):
 
 
 TOLD: dict[EventKind, Told] = {
-    EventKind.GATEWAY_STARTED: Told("A gateway started; proves that the store takes writes."),
-    EventKind.TOKEN_ISSUED: Told("A token was issued, by an operator, a class or another token."),
-    EventKind.TOKEN_STATE_CHANGED: Told("A token was quarantined, suspended or restored."),
-    EventKind.TOKEN_MOVE_REFUSED: Told(
-        "Somebody asked for a change of state that there is not, such as one back from revoked."
+    EventKind.GATEWAY_STARTED: Told("A gateway started; proves that the store takes writes.", ("version",)),
+    EventKind.TOKEN_ISSUED: Told(
+        "A token was issued, by an operator, a class or another token.",
+        ("principal", "cohort", "scopes", "parent", "credits"),
     ),
-    EventKind.MINT_FROZEN: Told("No tokens are issued, or none with these scopes; `*` is all."),
-    EventKind.MINT_THAWED: Told("Tokens are issued again."),
-    EventKind.JOB_QUEUED: Told("A video was accepted and stands in line."),
-    EventKind.JOB_STARTED: Told("A worker claimed a job for the first time."),
-    EventKind.JOB_PROGRESSED: Told("A worker told how far a render is."),
-    EventKind.JOB_RECLAIMED: Told("A worker took a job over from one that fell silent."),
-    EventKind.JOB_RELEASED: Told("A worker that is told to stop gave a job back to the line."),
-    EventKind.JOB_COMPLETED: Told("A video is done and its clip is stored."),
-    EventKind.JOB_FAILED: Told("A video ended without a clip; a revocation is one of the reasons."),
+    EventKind.TOKEN_STATE_CHANGED: Told(
+        "A token was quarantined, suspended or restored.", ("from", "to", "restoration")
+    ),
+    EventKind.TOKEN_MOVE_REFUSED: Told(
+        "Somebody asked for a change of state that there is not, such as one back from revoked.", ("from", "to")
+    ),
+    EventKind.MINT_FROZEN: Told("No tokens are issued, or none with these scopes; `*` is all.", ("scopes",)),
+    EventKind.MINT_THAWED: Told("Tokens are issued again.", ("scopes",)),
+    EventKind.JOB_QUEUED: Told("A video was accepted and stands in line.", ("model", "size", "seconds", "credits")),
+    EventKind.JOB_STARTED: Told("A worker claimed a job for the first time.", ("attempt",)),
+    EventKind.JOB_PROGRESSED: Told("A worker told how far a render is.", ("progress", "step", "steps")),
+    EventKind.JOB_RECLAIMED: Told("A worker took a job over from one that fell silent.", ("from", "attempt")),
+    EventKind.JOB_RELEASED: Told("A worker that is told to stop gave a job back to the line.", ("attempt",)),
+    EventKind.JOB_COMPLETED: Told("A video is done and its clip is stored.", ("bytes", "attempt")),
+    EventKind.JOB_FAILED: Told(
+        "A video ended without a clip. What a revocation stops is in its own line, but for renders that it withholds.",
+        ("code", "message", "withheld"),
+    ),
     EventKind.JOB_CANCELLED: Told("The owner ended a video before it was done."),
     EventKind.JOB_DELETED: Told("The owner removed a video and its clip."),
-    EventKind.CHARACTER_CREATED: Told("A token keeps the colours of a clip under a name."),
-    EventKind.LINK_SIGNED: Told("A signed link was made for a video."),
-    EventKind.REQUEST_REFUSED: Told("A request of a known token was refused."),
+    EventKind.CHARACTER_CREATED: Told("A token keeps the colours of a clip under a name.", ("id", "name")),
+    EventKind.REQUEST_REFUSED: Told("A request of a known token was refused.", ("surface", "use", "replica", "reason")),
     EventKind.REVOCATION_APPLIED: Told(
-        "Tokens were revoked: who, why, how many, and what became of what was under way."
+        "Tokens were revoked: who, why, how many, and what became of what was under way.",
+        (
+            "id",
+            "selector",
+            "reason",
+            "outcomes",
+            "accessors",
+            "jobs",
+            "webhooks",
+            "signals",
+            "children",
+            "credits_released",
+            "in_flight",
+        ),
     ),
-    EventKind.RESTORATION_STARTED: Told("Suspended or quarantined tokens begin to come back."),
-    EventKind.RESTORATION_BATCH: Told("A batch of them is back."),
-    EventKind.RESTORATION_VERIFIED: Told("Each token of that batch was judged as a request would be."),
-    EventKind.RESTORATION_DONE: Told("All are back."),
-    EventKind.RESTORATION_HALTED: Told("No more are brought back, for a reason that the gateway found."),
-    EventKind.RESTORATION_STOPPED: Told("No more are brought back, because an operator said so."),
-    EventKind.TRANSFER_CUT: Told("An open download was ended with its token."),
-    EventKind.TRANSFER_FINISHED: Told("An open download ran to its end although its token had ended."),
-    EventKind.STREAM_ENDED: Told("An open stream of a video's events was ended with its token."),
-    EventKind.DISCLOSURE_RECEIVED: Told("A signed batch of leak notices was taken."),
-    EventKind.DISCLOSURE_MATCHED: Told("One of its notices names a token of this gateway."),
-    EventKind.DISCLOSURE_REFUSED: Told("A batch was refused, by its signature or its form."),
-    EventKind.WEBHOOK_CREATED: Told("A webhook endpoint was made."),
-    EventKind.WEBHOOK_UPDATED: Told("One was changed."),
-    EventKind.WEBHOOK_ROTATED: Told("One has a new signing secret."),
-    EventKind.WEBHOOK_DELETED: Told("One was removed."),
-    EventKind.WEBHOOK_DELIVERED: Told("A receiver took a delivery."),
-    EventKind.WEBHOOK_DEAD: Told("A delivery had all its attempts in vain."),
-    EventKind.WEBHOOK_STOPPED: Told("A delivery ended with its token or its endpoint."),
-    EventKind.WEBHOOK_RETRIED: Told("An operator made a delivery due once more."),
-    EventKind.SINK_CREATED: Told("A receiver of security events was added."),
-    EventKind.SINK_UPDATED: Told("One was changed, paused or enabled."),
-    EventKind.SINK_DELETED: Told("One was taken away."),
-    EventKind.SINK_VERIFIED: Told("An operator asked for a verification event to one."),
-    EventKind.SIGNAL_DELIVERED: Told("A sink took a security event."),
-    EventKind.SIGNAL_DEAD: Told("A security event had all its attempts in vain."),
-    EventKind.SIGNAL_DROPPED: Told("A security event was dropped with its sink."),
-    EventKind.SHARE_REQUESTED: Told("An owner asked for a public link."),
-    EventKind.SHARE_APPROVED: Told("A clip may be seen by whoever has its link."),
-    EventKind.SHARE_REFUSED: Told("An operator said no, or ended a share."),
-    EventKind.SHARE_WITHDRAWN: Told("The owner took the link back."),
-    EventKind.PHASE_CHANGED: Told("The exercise moved to another phase."),
-    EventKind.CLOCK_SET: Told("The replay clock was started, changed, paused or taken away."),
-    EventKind.BROADCAST_SET: Told("The line on every page was changed."),
-    EventKind.PROFILE_SET: Told("Another latency profile is in force."),
-    EventKind.DRILL_BEGAN: Told("A drill took the gateway."),
-    EventKind.DRILL_ENDED: Told("It let the gateway go, or its lease ran out."),
-    EventKind.SUNSET_SET: Told("The end of the API was planned."),
+    EventKind.RESTORATION_STARTED: Told(
+        "Suspended or quarantined tokens begin to come back.",
+        ("id", "selector", "reason", "to", "over_seconds", "batch", "outcomes"),
+    ),
+    EventKind.RESTORATION_BATCH: Told("A batch of them is back.", ("id", "batch", "accessors", "outcomes")),
+    EventKind.RESTORATION_VERIFIED: Told(
+        "Each token of that batch was judged as a request would be.", ("id", "batch", "verified", "not_verified")
+    ),
+    EventKind.RESTORATION_DONE: Told("All are back.", ("id", "batches")),
+    EventKind.RESTORATION_HALTED: Told(
+        "No more are brought back, for a reason that the gateway found.", ("id", "because")
+    ),
+    EventKind.RESTORATION_STOPPED: Told("No more are brought back, because an operator said so.", ("id",)),
+    EventKind.TRANSFER_CUT: Told(
+        "An open download was ended with its token.", ("surface", "use", "replica", "bytes", "bytes_after")
+    ),
+    EventKind.TRANSFER_FINISHED: Told(
+        "An open download ran to its end although its token had ended.",
+        ("surface", "use", "replica", "bytes", "bytes_after"),
+    ),
+    EventKind.STREAM_ENDED: Told(
+        "An open stream of a video's events was ended with its token.",
+        ("surface", "use", "replica", "events", "events_after"),
+    ),
+    EventKind.DISCLOSURE_RECEIVED: Told(
+        "A signed batch of leak notices was taken.",
+        ("reporter", "items", "repeated", "true_positives", "false_positives"),
+    ),
+    EventKind.DISCLOSURE_MATCHED: Told(
+        "One of its notices names a token of this gateway.", ("reporter", "type", "source", "url", "policy", "outcome")
+    ),
+    EventKind.DISCLOSURE_REFUSED: Told(
+        "A batch was refused, by its signature or its form.", ("code", "key", "untold_before")
+    ),
+    EventKind.WEBHOOK_CREATED: Told("A webhook endpoint was made.", ("endpoint", "name", "event_types")),
+    EventKind.WEBHOOK_UPDATED: Told("One was changed.", ("endpoint", "name", "fields")),
+    EventKind.WEBHOOK_ROTATED: Told("One has a new signing secret.", ("endpoint", "name", "old_secret_kept")),
+    EventKind.WEBHOOK_DELETED: Told("One was removed.", ("endpoint", "name", "stopped")),
+    EventKind.WEBHOOK_DELIVERED: Told(
+        "A receiver took a delivery.", ("delivery", "endpoint", "type", "attempts", "status_code", "error")
+    ),
+    EventKind.WEBHOOK_DEAD: Told(
+        "A delivery had all its attempts in vain.", ("delivery", "endpoint", "type", "attempts", "status_code", "error")
+    ),
+    EventKind.WEBHOOK_STOPPED: Told(
+        "A delivery ended with its token or its endpoint.",
+        ("delivery", "endpoint", "type", "attempts", "status_code", "error"),
+    ),
+    EventKind.WEBHOOK_RETRIED: Told("An operator made a delivery due once more.", ("delivery", "endpoint", "from")),
+    EventKind.SINK_CREATED: Told("A receiver of security events was added.", ("sink", "audience", "status")),
+    EventKind.SINK_UPDATED: Told(
+        "One was changed, paused or enabled.", ("sink", "fields", "status", "held", "released", "dropped")
+    ),
+    EventKind.SINK_DELETED: Told("One was taken away.", ("sink", "dropped")),
+    EventKind.SINK_VERIFIED: Told("An operator asked for a verification event to one.", ("sink", "signal")),
+    EventKind.SIGNAL_DELIVERED: Told(
+        "A sink took a security event.", ("signal", "sink", "event", "txn", "attempts", "status_code", "err")
+    ),
+    EventKind.SIGNAL_DEAD: Told(
+        "A security event had all its attempts in vain.",
+        ("signal", "sink", "event", "txn", "attempts", "status_code", "err"),
+    ),
+    EventKind.SIGNAL_DROPPED: Told(
+        "A security event was dropped with its sink.",
+        ("signal", "sink", "event", "txn", "attempts", "status_code", "err"),
+    ),
+    EventKind.SHARE_REQUESTED: Told("An owner asked for a public link.", ("from", "to", "reason")),
+    EventKind.SHARE_APPROVED: Told("A clip may be seen by whoever has its link.", ("from", "to", "reason")),
+    EventKind.SHARE_REFUSED: Told("An operator said no, or ended a share.", ("from", "to", "reason")),
+    EventKind.SHARE_WITHDRAWN: Told("The owner took the link back.", ("from", "to", "reason")),
+    EventKind.PHASE_CHANGED: Told("The exercise moved to another phase.", ("from", "to", "revocation")),
+    EventKind.CLOCK_SET: Told(
+        "The replay clock was started, changed, paused or taken away.", ("time", "speed", "running")
+    ),
+    EventKind.BROADCAST_SET: Told("The line on every page was changed.", ("text",)),
+    EventKind.PROFILE_SET: Told("Another latency profile is in force.", ("name", "speed", "seed", "until")),
+    EventKind.DRILL_BEGAN: Told("A drill took the gateway.", ("id", "scenario", "who")),
+    EventKind.DRILL_ENDED: Told("It let the gateway go, or its lease ran out.", ("id", "scenario", "lapsed")),
+    EventKind.SUNSET_SET: Told("The end of the API was planned.", ("announced_at", "ends_at", "brown_outs", "link")),
     EventKind.SUNSET_REMOVED: Told("That plan was taken back."),
-    EventKind.FAULT_SET: Told("A named failure strikes from now on."),
-    EventKind.FAULT_REMOVED: Told("An operator took one away."),
-    EventKind.FAULT_EXPIRED: Told("One ended by itself."),
-    EventKind.FAULT_STRUCK: Told("A request was struck by one."),
-    EventKind.REPLICA_TOLD: Told("A gateway was told to learn late, or to err on purpose, or that this is over."),
-    EventKind.QUEUE_MENDED: Told("What was lost or doubled between jobs and the engine's messages was put right."),
-    EventKind.WORKER_STARTED: Told("A worker said hello."),
+    EventKind.FAULT_SET: Told(
+        "A named failure strikes from now on.",
+        ("rule", "failure", "surfaces", "rate", "who", "seed", "options", "next", "until"),
+    ),
+    EventKind.FAULT_REMOVED: Told("An operator took one away.", ("rule", "failure", "fired")),
+    EventKind.FAULT_EXPIRED: Told("One ended by itself.", ("rule", "failure", "fired", "why")),
+    EventKind.FAULT_STRUCK: Told("A request was struck by one.", ("failure", "surface", "rule")),
+    EventKind.REPLICA_TOLD: Told(
+        "A gateway was told to learn late, or to err on purpose, or that this is over.",
+        ("replica", "consistency", "defects", "until"),
+    ),
+    EventKind.QUEUE_MENDED: Told(
+        "What was lost or doubled between jobs and the engine's messages was put right.",
+        ("lost", "doubled", "left", "unsent"),
+    ),
+    EventKind.WORKER_STARTED: Told("A worker said hello.", ("host", "pid", "slots", "version")),
     EventKind.WORKER_STOPPED: Told("A worker said goodbye."),
-    EventKind.CLASS_OPENED: Told("A class was opened."),
-    EventKind.CLASS_JOINED: Told("Somebody took a seat of the class."),
-    EventKind.CLASS_JOIN_REFUSED: Told("Somebody could not join."),
-    EventKind.CLASS_HANDED_OUT: Told("The tokens of free seats were given out on paper."),
-    EventKind.CLASS_SEAT_RESET: Told("A seat was freed, and its token revoked."),
-    EventKind.CLASS_ENDED: Told("The class ended, and its tokens with it."),
-    EventKind.RESET: Told("The room was reset; says what went."),
+    EventKind.CLASS_OPENED: Told("A class was opened.", ("class", "seats")),
+    EventKind.CLASS_JOINED: Told("Somebody took a seat of the class.", ("class", "seat", "chosen")),
+    EventKind.CLASS_JOIN_REFUSED: Told("Somebody could not join.", ("reason",)),
+    EventKind.CLASS_HANDED_OUT: Told("The tokens of free seats were given out on paper.", ("class", "seats")),
+    EventKind.CLASS_SEAT_RESET: Told("A seat was freed, and its token revoked.", ("class", "seat", "before")),
+    EventKind.CLASS_ENDED: Told("The class ended, and its tokens with it.", ("class",)),
+    EventKind.RESET: Told("The room was reset; says what went.", ("jobs", "tokens", "revocations", "classes")),
 }

@@ -1,4 +1,4 @@
-"""`python -m scripts.reference` writes docs/reference/; with `--check` it writes nothing, and fails where it is stale."""
+"""`python -m scripts.reference` writes docs/reference/; `--check` writes nothing, and fails where that is stale."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scripts.reference import calls, commands, errors, events, metrics, settings
+from scripts.reference import calls, commands, errors, events, metrics, mistakes, settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Made from the code by `make reference`; a change here is lost. -->\n\n"
@@ -18,6 +18,7 @@ PAGES = {
     "errors.md": errors.page,
     "events.md": events.page,
     "metrics.md": metrics.page,
+    "mistakes.md": mistakes.page,
 }
 
 

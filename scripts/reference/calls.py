@@ -72,10 +72,10 @@ def _head(document: Mapping[str, Any]) -> str:
     return f"""# Calls
 
 The {number} calls of the gateway, made from what `GET /openapi.json` says. *For* is
-who may: whoever has a token, the admin, a reporter of leaks, or everybody (-). Fields in **bold** are required. The last
-column has what is answered besides 200 and these [errors](errors.md): 400, 422 and 503 everywhere; 401, 403 and 429 to a
-token; 401 to the admin and to a reporter; 404 where the path names something, or something is changed, and then 409 too;
-413 and 415 where there is a body."""
+who may: whoever has a token, the admin, a reporter of leaks, or everybody (-). Fields in **bold** are required.
+*Answers* are those besides 200 and these [errors](errors.md): 400, 422 and 503 everywhere; 401, 403 and 429 to a token;
+401 to the admin and to a reporter; 404 where the path names something, or something is changed, and then 409 too; 413
+and 415 where there is a body."""
 
 
 def _document() -> dict[str, Any]:

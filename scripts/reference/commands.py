@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -62,7 +63,7 @@ def _row(option: click.Option, context: click.Context) -> tuple[str, str, str]:
     return code((*option.opts, *option.secondary_opts)), takes + ("; again for more" * option.multiple), _plain(told)
 
 
-def _takes(kind: click.ParamType) -> str:
+def _takes(kind: click.ParamType[Any]) -> str:
     match kind:
         case click.Choice():
             return code(map(str, kind.choices))

@@ -20,5 +20,5 @@ def page() -> str:
 HEAD = """# Events
 
 The kinds of lines in the [event list](../api.md#events), which `GET /control/events` reads page by page and
-`GET /control/events/stream` follows. What depends on the case may be missing in a line's `data`. No secret of a token is
-in any."""
+`GET /control/events/stream` follows. What depends on the case may be missing in a line's `data`. No secret of a token
+is in any."""
