@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos screenshots lock clean
+.PHONY: help demo test lint docs reference bench fuzz chaos screenshots lock clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,13 @@ lint: $(DEV) ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+
+docs: $(DEV) ## Build the documentation as a site in build/docs; a link or an anchor that leads nowhere is an error.
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet --conf-dir docs --doctree-dir build/doctrees . build/docs
+	@echo "build/docs/index.html"
+
+reference: $(DEV) ## Make the pages of docs/reference from the code again. ARGS="--check"
+	$(BIN)/python -m scripts.reference $(ARGS)
 
 bench: $(DEV) ## Measure, each figure beside its floor. ARGS="--quick"
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" $(ARGS) || exit 1; done
@@ -48,7 +55,7 @@ lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
 
 clean: ## Remove the virtual environment and what runs have left.
-	rm -rf $(VENV) .leakdrill .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .leakdrill .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "leakdrill needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 2; }

@@ -33,7 +33,6 @@ class EventKind(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     JOB_DELETED = "job.deleted"
     CHARACTER_CREATED = "character.created"
-    LINK_SIGNED = "link.signed"
     REQUEST_REFUSED = "request.refused"
     REVOCATION_APPLIED = "revocation.applied"
     RESTORATION_STARTED = "restoration.started"

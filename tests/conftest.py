@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,8 +16,11 @@ import pytest
 from desk import START, Desk, DeskMaker
 from gateway.app import create_app
 from gateway.clock import FrozenClock
+from gateway.errors import StoreUnavailable
+from gateway.event_data import TOLD
+from gateway.events import EventKind
 from gateway.settings import Settings, prepare_data
-from gateway.store import Store, open_store, replicas
+from gateway.store import Connection, Store, events, open_store, replicas
 from gateway.tokens.keys import load_keyring
 from postgres import ADVICE, Databases, Server, own_server, programs
 
@@ -148,8 +152,19 @@ async def make_desk(settings: Settings) -> AsyncIterator[DeskMaker]:
     yield make
     for desk in made:
         await desk.http.aclose()
+    untold: set[tuple[str, str]] = set()
     for store in stores:
+        # A test may have left its database away, or told lies in it.
+        with suppress(StoreUnavailable):
+            untold |= await store.read(_untold)
         await store.close()
+    assert untold == set(), "gateway/event_data.py does not have these keys of these kinds of events"
+
+
+def _untold(tx: Connection) -> set[tuple[str, str]]:
+    """Kinds of events and keys of their data that the documentation does not have."""
+    listed = events.page(tx, after=0, limit=1_000_000)
+    return {(one.kind, key) for one in listed for key in one.data if key not in TOLD[EventKind(one.kind)].keys}
 
 
 @pytest.fixture

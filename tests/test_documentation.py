@@ -1,66 +1,125 @@
-"""What is not documented does not exist: settings, routes, error codes, event kinds, commands, links between pages."""
+"""What the documentation says of the program is so: pages made from the code, lines to type, names, links."""
 
+import ast
 import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 
 from desk import Desk
+from doc_lines import PAGES, ROOT, Line, calls, understood
 from gateway.cli import COMMANDS
-from gateway.errors import APIError
-from gateway.events import EventKind
 from gateway.settings import Settings
 
-ROOT = Path(__file__).parents[1]
-API = (ROOT / "docs" / "api.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CALLS = list(calls())
+SOURCES = ("gateway", "frontend", "fake_model", "drills", "loadtest", "tests", "scripts", "benchmarks")
+ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`?\s]*)")
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_documented_with_its_default(name: str) -> None:
-    field = Settings.model_fields[name]
-    assert field.description
-    row = re.search(rf"^\| `LEAKDRILL_{name.upper()}` \| (.*?) \| (.*) \|$", API, re.MULTILINE)
-    assert row is not None
-    default = str(field.default)
-    assert row[1] == (f"`{default}`" if default else "empty")
-    assert row[2] == field.description
+def test_the_reference_is_what_the_code_says() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "scripts.reference", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("kind", EventKind)
-def test_every_event_kind_is_documented(kind: EventKind) -> None:
-    assert f"`{kind}`" in API
-
-
-def test_every_error_is_documented() -> None:
-    leaves = APIError.__subclasses__()
-    assert len(leaves) > 10
-    for leaf in leaves:
-        assert f"| {leaf.status} | `{leaf.code}` |" in API, leaf
-
-
-def test_every_code_in_the_source_is_documented() -> None:
-    found = set()
-    for path in (ROOT / "gateway").rglob("*.py"):
-        found |= set(re.findall(r'\bcode="([a-z_]+)"', path.read_text()))
-    assert "unknown_parameter" in found
-    assert {code for code in found if f"`{code}`" not in API} == set()
-
-
-@pytest.mark.anyio
-async def test_every_route_is_documented(desk: Desk) -> None:
-    document = (await desk.http.get("/openapi.json")).json()
-    routes = {f"{verb.upper()} {path}" for path, verbs in document["paths"].items() for verb in verbs}
-    assert len(routes) > 25
-    assert {route for route in routes if f"`{route}`" not in API} == set()
+def test_a_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
 def test_every_command_is_shown_somewhere() -> None:
-    text = "\n".join(page.read_text() for page in PAGES)
-    assert {name for name in COMMANDS if f"leakdrill {name}" not in text} == set()
+    first = {line.text.split()[0] for line in CALLS if not line.page.startswith("docs/reference/")}
+    assert set(COMMANDS) - first == set()
+
+
+@pytest.mark.parametrize("page", sorted({line.page for line in CALLS}))
+def test_the_program_knows_every_word_that_people_are_told_to_type(page: str) -> None:
+    for line in CALLS:
+        if line.page == page:
+            try:
+                understood(line)
+            except (click.UsageError, LookupError) as exc:
+                pytest.fail(f"{line}\n{exc}")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("drill run november-2024 --sped 600", "No such option"),
+        ("drill runn november-2024", "no command 'runn'"),
+        ("drill run november-2024 --speed fast", "not a valid float"),
+        ("tokens issue --cohort alpha", "Missing option"),
+        ("audit anchor twice", "takes no 'twice'"),
+        ("class open --students 4000 | cat", "is not in the range"),
+    ],
+)
+def test_a_wrong_word_would_be_found(text: str, why: str) -> None:
+    with pytest.raises((click.UsageError, LookupError)) as found:
+        understood(Line("page", text, True))
+    message = found.value.format_message() if isinstance(found.value, click.UsageError) else str(found.value)
+    assert why in message
+
+
+def test_every_make_target_that_is_named_is_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE)}
+    assert {"demo", "docs", "test"} <= named
+    assert named - targets == set()
+
+
+def test_every_variable_that_is_named_is_read_somewhere() -> None:
+    read = {f"LEAKDRILL_{name.upper()}" for name in Settings.model_fields}
+    read |= {name for text in sources().values() for name in re.findall(r"LEAKDRILL_[A-Z_]+[A-Z]", text)}
+    named = {name for page in PAGES for name in re.findall(r"LEAKDRILL_[A-Z_]+[A-Z]", page.read_text())}
+    assert len(named) > 50
+    assert named - read == set()
+
+
+@pytest.mark.anyio
+async def test_every_call_that_is_named_is_there(desk: Desk) -> None:
+    paths = (await desk.http.get("/openapi.json")).json()["paths"]
+    known = [(verb.upper(), re.compile(re.sub(r"\{[^}]*\}", "[^/]+", path))) for path in paths for verb in paths[path]]
+    known += [("GET", re.compile("/(openapi.json|docs)"))]
+    named = {(str(page.relative_to(ROOT)), *found) for page in PAGES for found in ROUTE.findall(page.read_text())}
+    assert len(named) > 100
+    assert {
+        (page, verb, path)
+        for page, verb, path in named
+        if not any(verb == own and route.fullmatch(path) for own, route in known)
+    } == set()
+
+
+@cache
+def sources() -> dict[Path, str]:
+    """Every file of Python in the checkout's own folders."""
+    return {path: path.read_text() for part in SOURCES for path in (ROOT / part).rglob("*.py")}
+
+
+def test_every_file_and_test_that_is_named_is_there() -> None:
+    defined = {
+        node.name
+        for path, text in sources().items()
+        if path.name.startswith("test_")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    missing = set()
+    for page in PAGES:
+        for word in re.findall(r"`([\w/.-]+)`", page.read_text()):
+            is_path = re.fullmatch(rf"(?:{'|'.join(SOURCES)}|docs|seeds|deploy)/[\w/.-]+", word)
+            if is_path and "NAME" not in word and not (ROOT / word).exists():
+                missing.add((page.name, word))
+            if re.fullmatch(r"test_\w+", word) and word not in defined:
+                missing.add((page.name, word))
+    assert missing == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    """Anchors are the site's to check: `make docs`, `tests/test_site.py`."""
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?(?: \"[^\"]*\")?\)", page.read_text()):
+        assert re.match(r"https?://", target) or (page.parent / target).exists(), target

@@ -1,4 +1,4 @@
-"""docs/metrics.md against a live scrape."""
+"""docs/reference/metrics.md against a live scrape."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from desk import Desk
 from scraping import answer, read
 
-PAGE = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(leakdrill_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", re.MULTILINE)
 PARTS = {"counter": r"", "gauge": r"", "histogram": r"(_bucket|_count|_sum)"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -32,10 +33,16 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 
 def families(scrape: Scrape) -> Iterator[Metric]:
     """Everything, in the order of the documentation."""
-    yield from _of_process(scrape)
-    yield from _of_standing(scrape, scrape.standing)
-    yield from _of_jobs(scrape.tally)
-    yield from _of_events(scrape.tally)
+    return chain.from_iterable(by_source(scrape).values())
+
+
+def by_source(scrape: Scrape) -> dict[str, Iterator[Metric]]:
+    """The same by where it comes from: the heading that the documentation has for it."""
+    return {
+        "What this gateway does": _of_process(scrape),
+        "How things stand": _of_standing(scrape, scrape.standing),
+        "What the event list tells": chain(_of_jobs(scrape.tally), _of_events(scrape.tally)),
+    }
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> Metric:

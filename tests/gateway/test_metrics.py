@@ -382,9 +382,8 @@ async def test_labels_stay_few_whatever_is_asked_for(desk: Desk) -> None:
     def write(tx: Connection) -> None:
         tx.execute("UPDATE tokens SET tier = 'tier ' || accessor")
         for number in range(300):
-            data = {"code": f"code {number}", "reason": f"reason {number}"}
-            for kind in (EventKind.JOB_FAILED, EventKind.REQUEST_REFUSED):
-                events.append(tx, kind, at=desk.clock.now(), actor="w1", data=data)
+            for kind, word in ((EventKind.JOB_FAILED, "code"), (EventKind.REQUEST_REFUSED, "reason")):
+                events.append(tx, kind, at=desk.clock.now(), actor="w1", data={word: f"{word} {number}"})
             uses = Use(f"surface {number}", "r1", 1, 0, 0.0)
             tx.execute(
                 "INSERT INTO token_uses SELECT accessor, :surface, :replica, :accepted, :late, :last_accepted_at "
