@@ -153,27 +153,27 @@ class WorkerProcess:
         self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
-        self._remove_leftovers(job)
         log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
         try:
             try:
+                self._remove_leftovers(job)
                 produced = await self._produce(render, output)
             finally:
                 self._slots.give()
                 if render.previews is not None and render.previews.used:
                     await previews.end(render.previews)
         except Interrupted:
-            outputs.remove(output)
+            self._discard(output)
             await self._let_go(job)
         except PipelineError as exc:
             log.error("action=render_failed worker=%s job=%s reason=%s", self.name, job.id, exc)
-            outputs.remove(output)
+            self._discard(output)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=str(exc), now=self._clock.now()
             )
         except Exception:
             log.exception("action=render_broke worker=%s job=%s", self.name, job.id)
-            outputs.remove(output)
+            self._discard(output)
             await lifecycle.fail(
                 self._store, job, worker=self.name, code="render_failed", message=BROKE, now=self._clock.now()
             )
@@ -213,14 +213,17 @@ class WorkerProcess:
     async def _drop_input(self, job: Job) -> None:
         """Removes what the job started from, unless another attempt will need it. The gateway's sweep does the rest."""
         if job.request.input is not None and await lifecycle.ended(self._store, job):
-            outputs.drop_input(self._settings.inputs, job)
+            try:
+                outputs.drop_input(self._settings.inputs, job)
+            except OSError as exc:
+                log.warning("action=input_not_removed worker=%s job=%s reason=%s", self.name, job.id, exc)
 
     async def _publish(self, job: Job, output: Path, produced: Produced) -> None:
         done = await self._finisher.publish(
             job, Finished(job.id, job.attempt, output.name, produced.size, produced.next_tick)
         )
         if not done:
-            outputs.remove(output)
+            self._discard(output)
             log.info("action=output_discarded worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
 
     async def _complete_all(self, made: list[Made]) -> list[bool]:
@@ -232,6 +235,13 @@ class WorkerProcess:
         """The render was interrupted: by the guard (the job is gone already) or because the worker must leave."""
         released = await lifecycle.release(self._store, job, worker=self.name, now=self._clock.now())
         log.info("action=render_stopped worker=%s job=%s released=%s", self.name, job.id, released)
+
+    def _discard(self, output: Path) -> None:
+        """Takes away what was made in vain. Where that cannot be done the job still ends; the gateway sweeps later."""
+        try:
+            outputs.remove(output)
+        except OSError as exc:
+            log.warning("action=output_not_removed worker=%s file=%s reason=%s", self.name, output.name, exc)
 
     def _remove_leftovers(self, job: Job) -> None:
         """What a killed worker left of an earlier attempt. Never a later one's: this worker may have slept since its

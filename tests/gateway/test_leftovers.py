@@ -109,3 +109,21 @@ class _Interrupted(Renderer):
 
     def produce(self, job: Job, output: Path, watch: Watch) -> Produced:
         raise Interrupted
+
+
+async def test_a_leftover_that_cannot_be_removed_costs_the_attempt_and_no_slot(desk: Desk) -> None:
+    """A folder stands where an earlier attempt's clip would, and so cannot be taken away as a file."""
+    await desk.create(await desk.bearer())
+    await desk.claimed("w1")
+    desk.clock.advance(6)
+    again = await desk.claimed("w2")
+    (desk.settings.media / f"{again.id}.1.mp4").mkdir()
+    (desk.settings.media / f"{again.id}.2.jpg").mkdir()  # nor can what this attempt itself would leave
+    worker = WorkerProcess(desk.settings, desk.store, SystemClock(), _Quick(desk.settings, b""))
+    worker.name = "w2"
+    post = worker._post()
+    post.slots.take()
+    assert await post.try_attempt(Claimed(again, 0.0))
+    assert post.slots.free == post.slots.number
+    (failed,) = await desk.events("job.failed")
+    assert (failed["job"], failed["data"]["code"]) == (again.id, "render_failed")
