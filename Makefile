@@ -53,6 +53,7 @@ lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) pyproject.toml --extra page --group pyproject.toml:build -c requirements-dev.txt -o requirements.txt
 	$(COMPILE) --group pyproject.toml:postgres -c requirements-dev.txt -o requirements-postgres.txt
 	$(COMPILE) tests/acceptance/litellm/requirements.in --upgrade -o tests/acceptance/litellm/requirements.txt
+	$(COMPILE) tests/acceptance/clients/requirements.in --upgrade -o tests/acceptance/clients/requirements.txt
 
 clean: ## Remove the virtual environment and what runs have left.
 	rm -rf $(VENV) build .leakdrill .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -13,9 +13,19 @@ import numpy.typing as npt
 from fake_model.errors import InvalidInput
 from fake_model.footage import MAX_PIXELS, demuxer_of, input_options, output_of, sniff
 from fake_model.inputs import MAX_COLOURS, MAX_TOTAL_SECONDS, whole
-from fake_model.start import opened_picture
+from fake_model.start import opened_picture, picture_size
 
-__all__ = ["MAX_FRAMES", "MAX_SIDE", "MIN_SIDE", "Source", "check_picture", "palette_of", "probe", "sniff"]
+__all__ = [
+    "MAX_FRAMES",
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "Source",
+    "check_picture",
+    "palette_of",
+    "picture_size",
+    "probe",
+    "sniff",
+]
 
 #: Pixels on a side of a clip.
 MIN_SIDE, MAX_SIDE = 16, 4096

@@ -61,6 +61,21 @@ def opened_picture(image: Image.Image | pathlib.Path, width: int, height: int) -
         raise InvalidInput("image", f"a complete PNG, JPEG or WebP file that can be read ({exc})") from exc
 
 
+def picture_size(path: pathlib.Path) -> tuple[int, int]:
+    """Width and height in pixels, as the head of a PNG, JPEG or WebP says; no pixel is decoded.
+
+    Raises:
+        InvalidInput: naming `image`: another format, or a head that cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as opened:
+                return opened.size
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError, struct.error) as exc:
+        raise InvalidInput("image", f"a complete PNG, JPEG or WebP file that can be read ({exc})") from exc
+
+
 def _decoded(image: Image.Image, width: int, height: int) -> Image.Image:
     if image.size != (width, height):
         raise InvalidInput("image", f"a picture of exactly {width}x{height} pixels, not {image.width}x{image.height}")

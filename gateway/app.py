@@ -38,10 +38,12 @@ from gateway.disclosures import endpoints as disclosures
 from gateway.errors import StoreUnavailable
 from gateway.exercise import service as exercise_service
 from gateway.exercise.sunset import SunsetDesk
+from gateway.fal import endpoints as fal
 from gateway.faults import latency
 from gateway.faults.service import FaultDesk
 from gateway.faults.sight import Sight, watch
 from gateway.hooks import endpoints as hooks
+from gateway.hub import endpoints as hub
 from gateway.inputs import Inputs
 from gateway.jobs import lifecycle
 from gateway.jobs.leftovers import Leftovers
@@ -53,6 +55,7 @@ from gateway.notices.reading import MAX_BYTES as MAX_BATCH_BYTES
 from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
 from gateway.outbound import Policy
+from gateway.replicate import endpoints as replicate
 from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
@@ -62,6 +65,7 @@ from gateway.signals import keys as signal_keys
 from gateway.signals.delivery import Pusher, SignalDeliverer
 from gateway.signals.keys import Signer
 from gateway.store import Store
+from gateway.together import endpoints as together
 from gateway.tokens.keys import Keyring
 from gateway.tokens.usage import UsageBook
 from gateway.videos import content, derived, models, shares
@@ -108,6 +112,10 @@ ROUTERS = (
     models.router,
     shares.public,
     shares.router,
+    fal.router,
+    replicate.router,
+    together.router,
+    hub.router,
     hooks.router,
     oauth.router,
     disclosures.router,
@@ -175,6 +183,8 @@ def _wrap(app: Layered, ctx: Context) -> None:
     larger = {
         "/control/trace": settings.max_clip_bytes,
         "/v1/videos": settings.max_upload_bytes,
+        # Pictures come as data URLs.
+        **dict.fromkeys(("/fal/", "/replicate/", "/together/"), settings.max_upload_bytes),
         "/disclosures/": MAX_BATCH_BYTES,
     }
     app.add_middleware(Downloads, faults=ctx.faults)

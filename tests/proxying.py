@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,9 @@ class Proxy:
 
 
 @contextmanager
-def proxy_before(gateway: str) -> Iterator[Proxy]:
-    """A proxy on a free port of this machine, which goes away at the end."""
+def proxy_before(gateway: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy on a free port of this machine, which goes away at the end. With `tls`, the context of a server for
+    `localhost`, it speaks TLS and tells the gateway so, as such proxies do."""
     with httpx.Client(base_url=gateway, trust_env=False, timeout=30) as ahead:
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +47,7 @@ def proxy_before(gateway: str) -> Iterator[Proxy]:
                     self.answer(200, {"content-type": "text/html; charset=utf-8"}, PAGE)
                     return
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+                headers |= {} if tls is None else {"X-Forwarded-Proto": "https"}
                 answer = ahead.request(self.command, self.path, content=body, headers=headers)
                 self.answer(answer.status_code, answer.headers, answer.content)
 
@@ -65,6 +68,9 @@ def proxy_before(gateway: str) -> Iterator[Proxy]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         proxy = Proxy(f"http://127.0.0.1:{server.server_port}")
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+            proxy.url = f"https://localhost:{server.server_port}"
         serving = threading.Thread(target=server.serve_forever, daemon=True)
         serving.start()
         try:

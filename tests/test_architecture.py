@@ -49,12 +49,22 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.notices",
     ),
     ("gateway.web",),
-    ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures"),
+    (
+        "gateway.videos",
+        "gateway.fal",
+        "gateway.replicate",
+        "gateway.together",
+        "gateway.hub",
+        "gateway.control",
+        "gateway.oauth",
+        "gateway.hooks",
+        "gateway.disclosures",
+    ),
     ("gateway.app",),
     ("gateway.serve", "gateway.supervisor"),
     ("gateway.commands", "gateway.cli", "gateway.__main__"),
 )
-HTTP_ROOMS = ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures")
+HTTP_ROOMS = next(floor for floor in FLOORS if "gateway.videos" in floor)
 # Rooms that know nothing of HTTP.
 NO_FASTAPI = tuple(room for floor in FLOORS[:4] for room in floor)
 MAX_MODULE_LINES = 400

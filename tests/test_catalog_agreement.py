@@ -2,8 +2,7 @@
 
 import fake_model
 from fake_model import inputs
-from gateway.jobs import derive
-from gateway.videos import catalog
+from gateway.jobs import catalog, derive
 
 
 def test_the_api_and_the_model_take_the_same() -> None:

@@ -123,3 +123,34 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """Anchors are the site's to check: `make docs`, `tests/test_site.py`."""
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?(?: \"[^\"]*\")?\)", page.read_text()):
         assert re.match(r"https?://", target) or (page.parent / target).exists(), target
+
+
+ROW = re.compile(r"^\| .*\| (`test_[^|]+`) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/clients.md"])
+def test_each_client_that_is_said_to_work_has_its_tests(page: str) -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests" / "acceptance").glob("test_*.py"))
+    rows = ROW.findall((ROOT / page).read_text())
+    assert len(rows) >= 5
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def test_the_versions_of_clients_are_those_that_are_pinned() -> None:
+    pins = ("litellm/requirements.txt", "clients/requirements.txt", "../../requirements-dev.txt")
+    pinned: dict[str, str] = {}
+    for path in pins:  # later ones count: the first has older versions of what the last has
+        text = (ROOT / "tests" / "acceptance" / path).read_text()
+        pinned |= dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", text, re.MULTILINE))
+    node = (ROOT / "tests/acceptance/node/package.json").read_text()
+    pinned["openai (Node)"] = re.findall(r'"openai": "([0-9.]+)"', node)[0]
+    page = (ROOT / "docs" / "clients.md").read_text()
+    shown = re.findall(r"^\| ([^|]+) \| ([0-9.]+) \| .*`test_", page, re.MULTILINE)
+    assert len(shown) >= 7
+    for client, version in shown:
+        name = client.replace("`", "").replace(" (Python)", "").replace("_", "-").lower()
+        name = "openai (Node)" if "Node" in client else name
+        assert pinned[name].startswith(version), client

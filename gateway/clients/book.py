@@ -25,6 +25,7 @@ from gateway.clients.habits import (
     WAITED,
 )
 from gateway.errors import APIError, InvalidCredentials, StoreUnavailable
+from gateway.faults.failures import surface_of
 from gateway.store import Store, findings
 from gateway.store.findings import Finding
 from gateway.tokens import Token
@@ -207,8 +208,7 @@ class ClientBook:
 
 def is_poll(verb: str, path: str) -> bool:
     """Whether it asks where one video stands. Asking again is how one waits, not a retry."""
-    parts = path.strip("/").split("/")
-    return verb == "GET" and len(parts) == 3 and parts[:2] == ["v1", "videos"]
+    return surface_of(verb, path) == "retrieve"
 
 
 def wait_told(error: APIError) -> float | None:

@@ -12,6 +12,19 @@ from gateway.errors import APIError, InsufficientQuota, InvalidRequest, Overload
 SUBMITTING = ("create", "remix", "edit", "extend")
 SURFACES = (*SUBMITTING, "retrieve", "list", "delete", "content")
 ANY = "any"
+# The calls of other vendors' APIs, by how many parts of a path follow the vendor's name.
+OF_FACES = {
+    ("fal", "POST", 2): "create",
+    ("fal", "POST", 3): "create",
+    ("fal", "GET", 4): "retrieve",
+    ("fal", "GET", 5): "retrieve",
+    ("replicate", "POST", 2): "create",
+    ("replicate", "POST", 5): "create",
+    ("replicate", "GET", 2): "list",
+    ("replicate", "GET", 3): "retrieve",
+    ("together", "POST", 2): "create",
+    ("together", "GET", 3): "retrieve",
+}
 
 MODERATION_BLOCKED = "moderation_blocked"
 # What a job that is bound to fail says when it does: fate -> message. The fate is also the error's code.
@@ -113,7 +126,9 @@ def surface_of(method: str, path: str) -> str:
     """Which surface a request is for; `any` where it is none of the named ones."""
     if path.startswith("/media/"):
         return "content"
-    parts = path.strip("/").split("/")[1:]  # without v1
+    first, *parts = path.strip("/").split("/")
+    if first in ("fal", "replicate", "together"):
+        return OF_FACES.get((first, method, len(parts)), ANY)
     if not parts or parts[0] != "videos":
         return ANY
     rest = parts[1:]

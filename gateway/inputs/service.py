@@ -75,6 +75,18 @@ class Inputs:
 
         await self._judged(look, param, "invalid_image")
 
+    async def size_of_picture(self, file: Path, *, param: str) -> str:
+        """The size of a picture, "WxH" in pixels; raises InvalidRequest (`invalid_image`) for what is none."""
+
+        def look() -> str:
+            from fake_model.sources import picture_size
+
+            _ensure_kind(file, PICTURES, "a PNG, JPEG or WebP picture", param, "invalid_image")
+            width, height = picture_size(file)
+            return f"{width}x{height}"
+
+        return await self._judged(look, param, "invalid_image")
+
     async def look_at_clip(self, file: Path, *, param: str) -> Clip:
         """What a clip is; raises InvalidRequest (`invalid_video`) unless it is one that can be decoded, of 120 s at
         the most."""

@@ -26,7 +26,7 @@ KINDS = frozenset(map(str, EventKind))
 TOKEN_STATES = ("active", "quarantined", "suspended", "revoked", "expired")
 JOB_STATES = ("queued", "in_progress")
 REFUSALS = ("revoked", "expired", "suspended", "quarantined", "scope")
-MOST_SURFACES = 60
+MOST_SURFACES = 80
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 

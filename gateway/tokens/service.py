@@ -107,11 +107,14 @@ def add(
     events.append(tx, EventKind.TOKEN_ISSUED, at=now, actor=actor, accessor=token.accessor, data=data)
 
 
-def hash_of(key: bytes, bearer: str | None) -> bytes:
-    """By what the bearer's row is found; raises InvalidCredentials for none, or one that cannot be a token."""
-    if not bearer:
-        text = "You did not provide an API key. Send it as `Authorization: Bearer …`."
-        raise InvalidCredentials(text, given=False, reason="missing")
+def missing(scheme: str) -> InvalidCredentials:
+    """What is told where no token was shown; `scheme` is how it is shown there."""
+    text = f"You did not provide an API key. Send it as `Authorization: {scheme} …`."
+    return InvalidCredentials(text, given=False, reason="missing")
+
+
+def hash_of(key: bytes, bearer: str) -> bytes:
+    """By what the bearer's row is found; raises InvalidCredentials for one that cannot be a token."""
     if not secrets_format.well_formed(bearer):
         raise InvalidCredentials(REFUSAL, reason="malformed")
     return secrets_format.keyed_hash(key, bearer)

@@ -144,7 +144,7 @@ class ClipResponse(FileResponse):
             refusal = self._gone
         if refusal is not None:
             count_refusal(Request(scope), refusal)
-            await answer(refusal)(scope, receive, send)
+            await answer(refusal, scope)(scope, receive, send)
 
     def _validators(self) -> dict[str, str]:
         modified = format_datetime(datetime.fromtimestamp(self._modified, UTC), usegmt=True)

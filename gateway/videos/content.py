@@ -9,10 +9,10 @@ from fastapi.responses import Response
 
 from gateway.jobs import Job, outputs, service
 from gateway.jobs.outputs import Asked
-from gateway.videos import links
 from gateway.videos.answers import json_answer
 from gateway.videos.clips import CLIP_ANSWERS, ClipResponse, PreviewResponse
 from gateway.videos.schemas import SignedLink
+from gateway.web import links
 from gateway.web.auth import Reader, strike_link
 from gateway.web.context import Context, Ctx
 from gateway.web.surfaces import surface_of
@@ -40,10 +40,8 @@ async def link(video_id: str, request: Request, ctx: Ctx, token: Reader, variant
         await _preview(ctx, standing.job)
     else:
         outputs.ready(ctx.settings.media, standing.job, variant, now=now)
-    expires_at = int(now) + ctx.settings.link_seconds
-    base = ctx.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
-    path = links.path(ctx.keys.links, video_id, expires_at, variant)
-    return json_answer(SignedLink(url=base + path, expires_at=expires_at))
+    url, expires_at = links.signed(ctx, request, video_id, variant)
+    return json_answer(SignedLink(url=url, expires_at=expires_at))
 
 
 @router.get("/media/{video_id}", tags=["media"], response_class=ClipResponse, responses=CLIP_ANSWERS)

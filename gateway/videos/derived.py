@@ -10,13 +10,14 @@ from fastapi.responses import Response
 from gateway.inputs import characters
 from gateway.videos import orders
 from gateway.videos.answers import json_answer, video_answer
-from gateway.videos.described import body_of
 from gateway.videos.forms import CreateCharacter, EditVideo, ExtendVideo, RemixVideo
-from gateway.videos.parsing import checked, required_file
 from gateway.videos.schemas import Character, Video
 from gateway.web.auth import Reader, Writer
 from gateway.web.bodies import read_body
 from gateway.web.context import Ctx
+from gateway.web.described import body_of
+from gateway.web.ordering import placed
+from gateway.web.parsing import checked, required_file
 
 router = APIRouter()
 
@@ -25,7 +26,7 @@ router = APIRouter()
 async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, changed by what the prompt names."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(orders.edit, ctx, request, token, body)
+        standing = await placed(orders.edit, ctx, request, token, body)
     return video_answer(standing)
 
 
@@ -33,7 +34,7 @@ async def edit(request: Request, ctx: Ctx, token: Writer) -> Response:
 async def extend(request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video that is another one, or an upload, and `seconds` more. `seconds` of the answer is the whole."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(orders.extend, ctx, request, token, body)
+        standing = await placed(orders.extend, ctx, request, token, body)
     return video_answer(standing)
 
 
@@ -65,5 +66,5 @@ async def show_character(character_id: str, ctx: Ctx, token: Reader) -> Response
 async def remix(video_id: str, request: Request, ctx: Ctx, token: Writer) -> Response:
     """Queues a video like a finished one, with another prompt: seed, size, seconds, model and style stay."""
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(partial(orders.remix, id=video_id), ctx, request, token, body)
+        standing = await placed(partial(orders.remix, id=video_id), ctx, request, token, body)
     return video_answer(standing)

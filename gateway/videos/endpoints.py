@@ -11,12 +11,13 @@ from gateway.jobs import outputs, service
 from gateway.tokens.service import READ, WRITE
 from gateway.videos import orders
 from gateway.videos.answers import json_answer, video_answer
-from gateway.videos.described import body_of
 from gateway.videos.forms import CreateVideo
 from gateway.videos.schemas import Video, VideoDeleted, VideoPage
+from gateway.web import ordering
 from gateway.web.auth import Reader, Writer, good_for, judged, secret_hash, strike
 from gateway.web.bodies import read_body
 from gateway.web.context import Ctx, context_of
+from gateway.web.described import body_of
 from gateway.web.hot import HotCall
 
 router = APIRouter()
@@ -49,7 +50,7 @@ async def create(request: Request) -> Response:
     ctx = context_of(request)
     token = await good_for(ctx, WRITE, request)
     async with read_body(request, ctx) as body:
-        standing = await orders.placed(orders.create, ctx, request, token, body)
+        standing = await ordering.placed(orders.create, ctx, request, token, body)
     return video_answer(standing)
 
 
@@ -71,9 +72,7 @@ async def list_videos(
 @router.post("/v1/videos/{video_id}/cancel", response_model=Video, tags=["videos"])
 async def cancel(video_id: str, ctx: Ctx, token: Writer) -> Response:
     """Ends a video that is queued or being rendered; OpenAI's API has no such call."""
-    standing = await service.cancel(ctx.store, ctx.line, token, video_id, now=ctx.clock.now())
-    ctx.inputs.drop(standing.job.request.input)
-    return video_answer(standing)
+    return video_answer(await ordering.cancel(ctx, token, video_id))
 
 
 @router.delete("/v1/videos/{video_id}", response_model=VideoDeleted, tags=["videos"])

@@ -101,13 +101,13 @@ class VideoEvents(Response):
         while not (self._gone or leaving(scope)):
             text, last = None, False
             if stream.cut:
-                text, last = _failed(refusal()), True
+                text, last = _failed(refusal(), scope), True
             elif not unsent(scope):
                 try:
                     text, last = await self._news(stream)
                 except APIError as exc:
                     stream.cut = isinstance(exc, InvalidCredentials)
-                    text, last = _failed(exc), True
+                    text, last = _failed(exc, scope), True
                 if text is None and loop.time() - sent_at >= self._ctx.settings.stream_keepalive_seconds:
                     text = ": still here\n\n"
             elif loop.time() - sent_at >= STALL_SECONDS:
@@ -160,6 +160,6 @@ def _written(id: int, standing: Standing) -> str:
     return f"event: line\ndata: {line}\n\n{text}"
 
 
-def _failed(error: APIError) -> str:
+def _failed(error: APIError, scope: Scope) -> str:
     """The answer that a new request would get, to the byte."""
-    return f"event: error\ndata: {bytes(answer(error).body).decode()}\n\n"
+    return f"event: error\ndata: {bytes(answer(error, scope).body).decode()}\n\n"

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from gateway.errors import NotFound
-from gateway.videos import catalog
+from gateway.jobs import catalog
 from gateway.videos.answers import json_answer
 from gateway.videos.schemas import Model, ModelPage
 from gateway.web.auth import Reader

@@ -1,60 +1,19 @@
-"""From a checked form to a queued job: what each kind of video needs to be looked at, kept and asked for.
-
-A video from words alone takes the short way: no file, no thread, no query but the submission.
-"""
+"""OpenAI's kinds of videos: from a form to the request for a job, and what each needs to be looked at and kept."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-from fastapi import Request
+from dataclasses import replace
 
 from gateway.errors import InvalidRequest
-from gateway.faults.service import FATE
 from gateway.inputs import characters
-from gateway.jobs import Job, RenderRequest, derive, id_at, outputs, service
+from gateway.jobs import Job, RenderRequest, catalog, derive, id_at, outputs
 from gateway.jobs.service import Standing
-from gateway.limits import repeats
-from gateway.limits.repeats import Attempt
-from gateway.tokens import Token
-from gateway.videos import catalog
-from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, Form, RemixVideo
-from gateway.videos.parsing import checked
+from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, RemixVideo
 from gateway.web.bodies import Body, Upload
 from gateway.web.context import Context
-
-
-@dataclass(frozen=True)
-class Order:
-    """A request for a video: who asks, with what body, what tells it from the same request sent again, and the failure
-    that its job is bound to meet."""
-
-    ctx: Context
-    token: Token
-    body: Body
-    attempt: Attempt | None
-    fate: str | None
-
-
-async def placed(
-    place: Callable[[Order], Awaitable[Standing]], ctx: Context, request: Request, token: Token, body: Body
-) -> Standing:
-    """What `place` makes of this request, or the video that the very same request made before."""
-    headers, route = request.scope["headers"], f"POST {request.scope['path']}"
-    if body.files:
-        files = {name: upload.path for name, upload in body.files.items()}
-        attempt = await asyncio.to_thread(repeats.attempt_of, headers, route, body.values, files)
-    else:
-        attempt = repeats.attempt_of(headers, route, body.values, {})
-    if attempt is not None and attempt.repeated:
-        made = await service.made_before(ctx.store, ctx.line, token, attempt, now=ctx.clock.now())
-        if made is not None:
-            return made
-    return await place(Order(ctx, token, body, attempt, request.scope.get(FATE)))
+from gateway.web.fields import Form
+from gateway.web.ordering import Order, seed, submit, submit_from_address, submit_from_picture, submit_with
+from gateway.web.parsing import checked
 
 
 async def create(order: Order) -> Standing:
@@ -68,7 +27,7 @@ async def create(order: Order) -> Standing:
         size=form.size,
         seconds=form.seconds,
         fps=form.fps,
-        seed=_seed(form.seed),
+        seed=seed(form.seed),
         style=form.style,
         negative_prompt=form.negative_prompt,
         num_inference_steps=form.num_inference_steps,
@@ -78,15 +37,11 @@ async def create(order: Order) -> Standing:
         ids = [named.id for named in form.characters]
         request = replace(request, colours=await characters.colours_of(ctx.store, token, ids))
     if "input_reference" in body.files:
-        return await _from_picture(order, request, body.files["input_reference"].path)
+        return await submit_from_picture(order, request, body.files["input_reference"].path, param="input_reference")
     if form.input_reference is not None and form.input_reference.image_url is not None:
         url = form.input_reference.image_url
-        fetched = await ctx.inputs.fetched(url, param="input_reference.image_url")
-        try:
-            return await _from_picture(order, request, fetched)
-        finally:
-            fetched.unlink(missing_ok=True)
-    return await _submit(order, request)
+        return await submit_from_address(order, request, url, param="input_reference", at="input_reference.image_url")
+    return await submit(order, request)
 
 
 async def remix(order: Order, id: str) -> Standing:
@@ -119,7 +74,7 @@ async def edit(order: Order) -> Standing:
         style=form.style,
         strength=form.strength,
     )
-    return await _with_input(order, request, upload.path)
+    return await submit_with(order, request, upload.path)
 
 
 async def extend(order: Order) -> Standing:
@@ -135,7 +90,7 @@ async def extend(order: Order) -> Standing:
     request = await _of_upload(ctx, upload, form.prompt, "extend")
     total = derive.total_seconds(request.seconds, form.seconds)
     request = replace(request, seconds=total, added_seconds=form.seconds, extensions=1)
-    return await _with_input(order, request, upload.path)
+    return await submit_with(order, request, upload.path)
 
 
 def _clip(form: Form, body: Body, id: str | None) -> tuple[Upload | None, str]:
@@ -159,21 +114,8 @@ async def _of_upload(ctx: Context, upload: Upload, prompt: str, kind: str) -> Re
         size=catalog.nearest_size(clip.width, clip.height),
         seconds=clip.seconds,
         fps=min(catalog.MAX_FPS, max(catalog.MIN_FPS, round(clip.fps))),
-        seed=_seed(None),
+        seed=seed(None),
     )
-
-
-async def _from_picture(order: Order, request: RenderRequest, file: Path) -> Standing:
-    await order.ctx.inputs.check_picture(file, request.size, param="input_reference")
-    return await _with_input(order, request, file)
-
-
-async def _with_input(order: Order, request: RenderRequest, file: Path) -> Standing:
-    """Keeps the upload for the job; it goes again where the job is not taken."""
-    own = id_at(order.ctx.clock.now())
-    name = f"{own}.input"
-    order.ctx.inputs.keep(file, name)
-    return await _submit(order, replace(request, input=name), own)
 
 
 async def _from_job(order: Order, request: RenderRequest, source: Job, own: str, *, param: str) -> Standing:
@@ -186,31 +128,4 @@ async def _from_job(order: Order, request: RenderRequest, source: Job, own: str,
             ctx.inputs.keep_linked(clip, request.input)
         except FileNotFoundError as exc:
             raise outputs.gone(source.id, "video", param=param) from exc
-    return await _submit(order, request, own)
-
-
-async def _submit(order: Order, request: RenderRequest, id: str | None = None) -> Standing:
-    ctx = order.ctx
-    try:
-        standing = await service.submit(
-            ctx.store,
-            ctx.line,
-            order.token,
-            request,
-            now=ctx.clock.now(),
-            queue_limit=ctx.settings.queue_limit,
-            id=id,
-            fate=order.fate,
-            tier=ctx.limits.tiers.of(order.token.tier),
-            attempt=order.attempt,
-        )
-    except BaseException:
-        ctx.inputs.drop(request.input)
-        raise
-    if standing.replayed:
-        ctx.inputs.drop(request.input)
-    return standing
-
-
-def _seed(given: int | None) -> int:
-    return secrets.randbits(catalog.SEED_BITS) if given is None else given
+    return await submit(order, request, own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,6 +28,7 @@ from gateway.errors import (
 from gateway.limits import repeats
 from gateway.tokens import service
 from gateway.web.context import ACCESSOR, context_of
+from gateway.web.faces import face_of
 from gateway.web.surfaces import surface_of
 
 log = logging.getLogger("leakdrill.gateway")
@@ -42,9 +43,10 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
-def answer(error: APIError, background: BackgroundTask | None = None) -> JSONResponse:
-    """The response for an error."""
-    return JSONResponse(error.body(), error.status, headers=error.headers, background=background)
+def answer(error: APIError, scope: Mapping[str, Any], background: BackgroundTask | None = None) -> JSONResponse:
+    """The response for an error, in the body of the vendor whose wire this request speaks."""
+    face = face_of(scope["path"])
+    return JSONResponse(face.body(error), error.status, headers=face.headers_of(error), background=background)
 
 
 async def answer_to(request: Request, exc: Exception) -> Response:
@@ -62,7 +64,7 @@ async def _on_api_error(request: Request, exc: Exception) -> JSONResponse:
     if ACCESSOR in request.scope and repeats.begins_anew(request.scope):
         await repeats.forget_unnamed(context_of(request).store, request.scope[ACCESSOR])
     # After the answer, so that a refusal for a known token takes no longer than one for an unknown token.
-    return answer(exc, BackgroundTask(_note_refusal, request, exc, context_of(request).clock.now()))
+    return answer(exc, request.scope, BackgroundTask(_note_refusal, request, exc, context_of(request).clock.now()))
 
 
 def count_refusal(request: Request, error: APIError) -> None:
@@ -110,7 +112,7 @@ async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:
     else:
         error = ServerFault(str(exc.detail), headers=headers)
     count_refusal(request, error)
-    response = answer(error)
+    response = answer(error, request.scope)
     response.status_code = exc.status_code
     return response
 
@@ -133,7 +135,7 @@ async def _on_validation_error(request: Request, exc: Exception) -> JSONResponse
         raise exc
     error = unprocessable(exc.errors())
     count_refusal(request, error)
-    return answer(error)
+    return answer(error, request.scope)
 
 
 async def _on_disconnect(_request: Request, _exc: Exception) -> Response:
@@ -154,7 +156,7 @@ async def _on_unforeseen(request: Request, exc: Exception) -> JSONResponse:
     log.error("action=unforeseen_error surface=%r request_id=%s", _surface(request), request_id, exc_info=exc)
     error = ServerFault("The gateway failed on this request; its log says why.")
     count_refusal(request, error)
-    return answer(error)
+    return answer(error, request.scope)
 
 
 def unprocessable(errors: Sequence[Any]) -> UnprocessableRequest:

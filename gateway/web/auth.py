@@ -11,6 +11,7 @@ from gateway.errors import InvalidCredentials, InvalidRequest
 from gateway.faults.defects import Defect
 from gateway.tokens import Token, service
 from gateway.web.context import ACCESSOR, Context, context_of
+from gateway.web.faces import face_of
 from gateway.web.surfaces import surface_of
 
 ACTOR_HEADER = "leakdrill-actor"
@@ -18,17 +19,21 @@ MOST_NAME = 40
 
 
 def bearer_of(request: Request) -> str | None:
-    """The bearer, or None. The scheme's case does not matter (RFC 9110, section 11.1)."""
+    """The token as it was shown, in the scheme that this path's API has, or None. The scheme's case does not matter
+    (RFC 9110, section 11.1)."""
     for name, value in request.scope["headers"]:  # not `request.headers`, which costs every poll twice as much
         if name == b"authorization":
             scheme, _, bearer = value.decode("latin-1").partition(" ")
-            return bearer.strip() or None if scheme.lower() == "bearer" else None
+            return bearer.strip() or None if scheme.lower() in face_of(request.scope["path"]).schemes else None
     return None
 
 
 def secret_hash(ctx: Context, request: Request) -> bytes:
     """By what the bearer's row is found; raises InvalidCredentials."""
-    return service.hash_of(ctx.keys.tokens, bearer_of(request))
+    bearer = bearer_of(request)
+    if bearer is None:
+        raise service.missing(face_of(request.scope["path"]).scheme)
+    return service.hash_of(ctx.keys.tokens, bearer)
 
 
 def judged(ctx: Context, token: Token | None, scope: str, request: Request, now: float) -> Token:

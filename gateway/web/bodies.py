@@ -67,6 +67,17 @@ def read_body(request: Request, ctx: Context) -> AbstractAsyncContextManager[Bod
     return _Reading(request, ctx)
 
 
+async def read_json(request: Request, ctx: Context) -> Body:
+    """The body of a request that takes JSON alone; raises as `read_body` does."""
+    reading = _Reading(request, ctx)
+    kind = reading.kind()
+    if kind != "application/json":
+        raise UnsupportedMediaType(
+            f"The content type {kind[:80] or '(none)'!r} is not read here; send application/json."
+        )
+    return await reading.from_json()
+
+
 class _Reading(AbstractAsyncContextManager[Body, None]):
     """`read_body`'s context; as a generator it would cost every create more than the reading of a plain form."""
 
@@ -76,22 +87,31 @@ class _Reading(AbstractAsyncContextManager[Body, None]):
         self._form: _Form | None = None
 
     async def __aenter__(self) -> Body:
-        given = ""
-        for name, value in self._request.scope["headers"]:  # not `request.headers`, which costs each create more
-            if name == b"content-type":
-                given = value.decode("latin-1")
-                break
-        kind = given.partition(";")[0].strip().lower()
+        kind = self.kind()
         if kind == "multipart/form-data":
-            return await self._from_multipart(given)
+            return await self._from_multipart(self._given())
         if kind == "application/json":
-            return Body(_from_json(await self._text()))
+            return await self.from_json()
         if kind == "application/x-www-form-urlencoded":
             return Body(_from_urlencoded(await self._text()))
         raise UnsupportedMediaType(
             f"The content type {kind[:80] or '(none)'!r} is not read here; "
             "send multipart/form-data or application/json."
         )
+
+    def kind(self) -> str:
+        """The media type that the request names, without its parameters."""
+        return self._given().partition(";")[0].strip().lower()
+
+    def _given(self) -> str:
+        for name, value in self._request.scope["headers"]:  # not `request.headers`, which costs each create more
+            if name == b"content-type":
+                return str(value.decode("latin-1"))
+        return ""
+
+    async def from_json(self) -> Body:
+        """The body as JSON."""
+        return Body(_from_json(await self._text()))
 
     async def __aexit__(self, *_: object) -> None:
         if self._form is not None:

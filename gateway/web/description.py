@@ -22,26 +22,16 @@ from gateway.errors import (
     UnprocessableRequest,
     UnsupportedMediaType,
 )
+from gateway.web.faces import FACES, OPENAI, Face, face_of
 
-ENVELOPE: dict[str, Any] = {
-    "title": "Error",
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
-}
 SCHEMES: dict[str, Any] = {
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, `ldk_…`."},
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "The same access token in fal's scheme: `Key ldk_…`.",
+    },
     "signature": {
         "type": "apiKey",
         "in": "header",
@@ -51,13 +41,22 @@ SCHEMES: dict[str, Any] = {
     "admin": {"type": "http", "scheme": "bearer", "description": "The admin token, from the file `admin.token`."},
 }
 # Who may call what lies below a path; elsewhere everybody may.
-GUARDS = {"/v1/": "token", "/control/": "admin", "/oauth/introspect": "admin", "/disclosures/": "signature"}
+GUARDS = {
+    "/v1/": "token",
+    "/fal/": "key",
+    "/replicate/": "token",
+    "/together/": "token",
+    "/control/": "admin",
+    "/oauth/introspect": "admin",
+    "/disclosures/": "signature",
+}
 
 ALWAYS: tuple[type[APIError], ...] = (InvalidRequest, UnprocessableRequest, StoreUnavailable)
 WITH_BODY: tuple[type[APIError], ...] = (PayloadTooLarge, UnsupportedMediaType)
 CHANGING: tuple[type[APIError], ...] = (NotFound, Conflict)
 BY_GUARD: dict[str, tuple[type[APIError], ...]] = {
     "token": (InvalidCredentials, InsufficientScope, RateLimitExceeded),
+    "key": (InvalidCredentials, InsufficientScope, RateLimitExceeded),
     "admin": (InvalidCredentials,),
     "signature": (SignatureRefused,),
 }
@@ -80,7 +79,8 @@ def _complete(document: dict[str, Any]) -> None:
     components = document["components"]
     components["securitySchemes"] = SCHEMES
     schemas = components.setdefault("schemas", {})
-    schemas["Error"] = ENVELOPE
+    for face in (OPENAI, *FACES.values()):
+        schemas[_error_of(face)] = {"title": _error_of(face), **face.schema}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path, operations in document["paths"].items():
@@ -91,7 +91,7 @@ def _complete(document: dict[str, Any]) -> None:
             answers = operation["responses"]
             answers.pop("422", None)  # the framework's shape, which nobody is ever told
             for error in _refusals(path, method, operation, guard):
-                answers.setdefault(str(error.status), _refusal(error))
+                answers.setdefault(str(error.status), _refusal(error, path))
 
 
 def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | None) -> list[type[APIError]]:
@@ -109,6 +109,12 @@ def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | No
     return errors
 
 
-def _refusal(error: type[APIError]) -> dict[str, Any]:
+def _refusal(error: type[APIError], path: str) -> dict[str, Any]:
     reason = (error.__doc__ or "").strip().splitlines()[0]
-    return {"description": reason, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    schema = {"$ref": f"#/components/schemas/{_error_of(face_of(path))}"}
+    return {"description": reason, "content": {"application/json": {"schema": schema}}}
+
+
+def _error_of(face: Face) -> str:
+    """The name of the schema of a vendor's errors."""
+    return f"{face.name.capitalize()}Error" if face.name else "Error"

@@ -101,7 +101,7 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > limit:
             error = _too_large(limit)
             count_refusal(Request(scope), error)
-            await answer(error)(scope, receive, send)
+            await answer(error, scope)(scope, receive, send)
             return
         await self._app(scope, counted, send)
 

@@ -15,6 +15,8 @@ OTHER = "other"
 HOOK = "/v1/webhook_endpoints/{webhook_endpoint_id}"
 VIDEO = "/v1/videos/{video_id}"
 SUBMIT = ("POST", "/v1/videos")
+FAL = "/fal/{owner}/{alias}"
+REPLICATE = "/replicate/v1"
 
 BY_ROUTE: dict[tuple[str, str], str] = {
     ("GET", VIDEO): "poll",
@@ -43,6 +45,20 @@ BY_ROUTE: dict[tuple[str, str], str] = {
     ("GET", "/v1/webhook_event_types"): "webhook event types",
     ("POST", "/v1/tokens"): "mint",
     ("POST", "/oauth/introspect"): INTROSPECTION,
+    ("POST", FAL): "fal submit",
+    ("POST", f"{FAL}/{{task}}"): "fal submit",
+    ("GET", f"{FAL}/requests/{{request_id}}/status"): "fal status",
+    ("GET", f"{FAL}/requests/{{request_id}}"): "fal result",
+    ("PUT", f"{FAL}/requests/{{request_id}}/cancel"): "fal cancel",
+    ("POST", f"{REPLICATE}/predictions"): "replicate submit",
+    ("POST", f"{REPLICATE}/models/{{owner}}/{{name}}/predictions"): "replicate submit",
+    ("GET", f"{REPLICATE}/predictions/{{prediction_id}}"): "replicate poll",
+    ("GET", f"{REPLICATE}/predictions"): "replicate list",
+    ("POST", f"{REPLICATE}/predictions/{{prediction_id}}/cancel"): "replicate cancel",
+    ("GET", f"{REPLICATE}/models/{{owner}}/{{name}}"): "replicate model",
+    ("GET", f"{REPLICATE}/models/{{owner}}/{{name}}/versions/{{version_id}}"): "replicate model",
+    ("POST", "/together/v2/videos"): "together submit",
+    ("GET", "/together/v2/videos/{video_id}"): "together poll",
 }
 # Files: what a whole one is called, and how its parts begin.
 FILES = {f"{VIDEO}/content": ("download", ""), "/media/{video_id}": ("signed link", "signed link, ")}

@@ -18,7 +18,8 @@ async def test_every_operation_names_its_guard_and_its_refusals(desk: Desk) -> N
         for method, operation in operations.items():
             guards[f"{method.upper()} {path}"] = [name for guard in operation.get("security", []) for name in guard]
             refused = operation["responses"]["503"]["content"]["application/json"]["schema"]
-            assert refused == {"$ref": "#/components/schemas/Error"}
+            name = {"fal": "FalError", "replicate": "ReplicateError", "together": "TogetherError", "hf": "HfError"}
+            assert refused == {"$ref": f"#/components/schemas/{name.get(path.split('/')[1], 'Error')}"}
             assert ("401" in operation["responses"]) == bool(guards[f"{method.upper()} {path}"])
     assert guards["POST /v1/videos"] == ["token"]
     assert guards["POST /control/revocations"] == guards["POST /oauth/introspect"] == ["admin"]

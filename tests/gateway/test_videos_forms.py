@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from desk import Desk
+from gateway.jobs import catalog
 from gateway.store.jobs import RenderRequest
-from gateway.videos import catalog
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sqlite_alone]
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import InvalidRequest
-from gateway.videos.forms import Form
 from gateway.web.bodies import Body
+from gateway.web.fields import Form
 
 F = TypeVar("F", bound=Form)
 

@@ -25,6 +25,8 @@ SECONDS, SECONDS_TEXT = (*range(1, 13), 16, 20), "1 to 12, 16 or 20"
 MIN_MORE_SECONDS, MAX_MORE_SECONDS = 1, 20  # of one extension
 MIN_FPS, MAX_FPS = 1, 60
 MORE_SECONDS, FPS = (MIN_MORE_SECONDS, MAX_MORE_SECONDS), (MIN_FPS, MAX_FPS)
+MAX_FRAMES = SECONDS[-1] * MAX_FPS
+MAX_SIDE = 1920
 MAX_PROMPT = 32_000
 SEED_BITS = 32
 MAX_SEED = 2**SEED_BITS - 1
@@ -51,6 +53,14 @@ STYLES = (
     "tin-lantern",
 )
 
+# How a shape is asked for where it is not in pixels.
+RESOLUTIONS = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
+RATIOS = ("16:9", "9:16", "1:1")
+DEFAULT_RESOLUTION, DEFAULT_RATIO = "720p", "16:9"
+
+# Where models are named by who publishes them.
+PUBLISHER = "leakdrill"
+
 DEFAULT_MODEL = "standard"
 DEFAULT_SIZE = "1280x720"
 DEFAULT_SECONDS = 4
@@ -73,3 +83,28 @@ def nearest_size(width: int, height: int) -> str:
 def model_behind(name: str) -> str:
     """The variant that renders for a model name."""
     return ALIASES.get(name, name)
+
+
+def size_of(resolution: str | None, ratio: str | None) -> str:
+    """The size of a resolution and an aspect ratio, the usual one for what is None."""
+    long, short = RESOLUTIONS[resolution or DEFAULT_RESOLUTION]
+    return {"16:9": f"{long}x{short}", "9:16": f"{short}x{long}", "1:1": f"{short}x{short}"}[ratio or DEFAULT_RATIO]
+
+
+def shape_of(size: str) -> tuple[str, str]:
+    """The resolution and the aspect ratio that come nearest to a size."""
+    width, height = (int(part) for part in size.split("x"))
+    ratio = "1:1" if width == height else "16:9" if width > height else "9:16"
+    resolution = min(RESOLUTIONS, key=lambda name: abs(RESOLUTIONS[name][1] - min(width, height)))
+    return resolution, ratio
+
+
+def published(variant: str) -> str:
+    """A model's name with its publisher's."""
+    return f"{PUBLISHER}/{variant}"
+
+
+def is_published(name: str) -> bool:
+    """Whether a name with a publisher's is that of a model."""
+    publisher, _, variant = name.partition("/")
+    return publisher == PUBLISHER and variant in MODELS

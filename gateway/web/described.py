@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.videos.forms import Form
+from gateway.web.fields import Form
+
+
+def json_of(form: type[Form]) -> dict[str, Any]:
+    """The `openapi_extra` of an endpoint that takes `form` as JSON alone."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _as_json(_schema(form))}}}}
 
 
 def body_of(form: type[Form], *, json: bool = True, files: tuple[str, ...] = ()) -> dict[str, Any]:
     """The `openapi_extra` of an endpoint that takes `form`. `files` are required besides."""
-    schema = form.model_json_schema()
-    schema = _inlined(schema, schema.pop("$defs", {}))
+    schema = _schema(form)
     content = {"multipart/form-data": {"schema": _as_form(schema, form.files, files)}}
     if json:
         content = {"application/json": {"schema": _as_json(schema)}, **content}
     if json and not files:
         content["application/x-www-form-urlencoded"] = {"schema": _as_form(schema, (), ())}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(form: type[Form]) -> dict[str, Any]:
+    schema = form.model_json_schema()
+    found: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+    return found
 
 
 def _as_json(schema: dict[str, Any]) -> dict[str, Any]:

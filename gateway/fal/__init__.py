@@ -1,0 +1,1 @@
+"""fal's queue over the same jobs and tokens, below `/fal`."""

@@ -1,0 +1,1 @@
+"""What Hugging Face's client asks its hub before it calls a provider, below `/hf`."""

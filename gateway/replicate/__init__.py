@@ -1,0 +1,1 @@
+"""Replicate's predictions over the same jobs and tokens, below `/replicate`."""

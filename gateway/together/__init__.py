@@ -1,0 +1,1 @@
+"""Together's videos over the same jobs and tokens, below `/together`."""
