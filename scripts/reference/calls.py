@@ -19,8 +19,10 @@ from scripts.reference.markdown import code, table
 # What is said once, above the tables.
 EVERYWHERE = {"200", "400", "422", "503"}
 BY_CHANGE, BY_BODY, BY_PATH = {"404", "409"}, {"413", "415"}, {"404"}
-BY_GUARD = {"token": {"401", "403", "429"}, "admin": {"401"}, "signature": {"401"}, "": set[str]()}
-WHO = {"token": "token", "admin": "admin", "signature": "reporter", "": "-"}
+BY_TOKEN = {"401", "403", "429"}
+BY_GUARD = {"token": BY_TOKEN, "key": BY_TOKEN, "admin": {"401"}, "signature": {"401"}, "": set[str]()}
+# A key is the same token in the scheme of another vendor.
+WHO = {"token": "token", "key": "token", "admin": "admin", "signature": "reporter", "": "-"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ GROUPS = (
     Group("Webhooks", r"/v1/webhook|/control/webhooks", "../webhooks.md"),
     Group("Child tokens", r"/v1/tokens", "../revocation.md#child-tokens"),
     Group("A token one holds", r"/oauth/", "../revocation.md"),
+    Group("Other vendors' wires", r"/(fal|replicate|together|hf)/", "../clients.md"),
     Group("Leak notices", r"/disclosures/|/control/reporters", "../disclosures.md"),
     Group("State of the gateway", r"/healthz|/readyz|/status|/metrics", "../metrics.md"),
     Group("Tokens", r"/control/(tokens|mint)", "../api.md#tokens"),
     Group("Revocations and restorations", r"/control/(revocations|restorations)", "../revocation.md"),
-    Group("The exercise", r"/control/(state|clock|broadcast|reset|events|drill)", "../drills.md"),
+    Group("The exercise", r"/control/(state|clock|broadcast|injects|reset|events|drill)", "../drills.md"),
     Group("A class", r"/control/class|/join", "../classroom.md"),
     Group("Slowness, failures, mistakes", r"/control/(profile|faults|replicas)", "../faults.md"),
     Group("The end of the API", r"/control/sunset", "../sunset.md"),

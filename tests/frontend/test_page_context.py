@@ -11,7 +11,7 @@ import yaml
 
 from frontend.context import FACTS_FILE, SECTIONS, context
 from frontend.generate import MOST_SECONDS
-from gateway.videos import catalog
+from gateway.jobs import catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK: dict[str, Any] = yaml.safe_load((ROOT / "seeds" / "facts.yaml").read_text())
