@@ -30,7 +30,7 @@ from gateway.supervisor import Supervisor, free_port
 PAGES = 30
 MOST_PERCENT = 10.0
 MOST_RSS_MB = 300.0
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS = 4.0
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 

@@ -224,3 +224,9 @@ def test_importing_the_package_loads_no_numpy() -> None:
     root = str(pathlib.Path(fake_model.__file__).parents[1])
     script = "import sys, fake_model; assert not {'numpy', 'PIL', 'yaml'} & set(sys.modules), 'heavy'"
     subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": root}, check=True)
+
+
+def test_ten_seconds_at_full_size_are_light_enough_for_a_room(render: Render) -> None:
+    """Thirty people watch at once: at most 10 MB each, the noise of the refinement included."""
+    clip = render(size="1920x1080", seconds=10, fps=30)
+    assert 500_000 < clip.bytes <= 10_000_000

@@ -324,7 +324,7 @@ def test_cancel_ends_the_job_at_the_gateway(watched: Watched, room: Room) -> Non
     page.locator("#ld-cancel").click()
     wait_for_status(page, "cancelled")
     expect(page.locator("#ld-cancel")).to_be_disabled()
-    until(lambda: room.jobs()[0]["status"] == "failed", 10, "the end of the job")
+    until(lambda: room.jobs()[0]["status"] == "failed", 5, "the end of the job")
     assert room.jobs()[0]["error"]["code"] == "cancelled"
 
 
@@ -373,7 +373,7 @@ def test_closing_the_tab_ends_the_job_at_the_gateway(watched: Watched, room: Roo
     def ended() -> bool:
         return all(job["status"] == "failed" for job in room.jobs() if job["id"] in fresh)
 
-    until(ended, 10, "the end of the job")
+    until(ended, 5, "the end of the job")
 
 
 def test_eight_tabs_of_one_browser_all_work(context: BrowserContext, room: Room) -> None:
@@ -608,7 +608,7 @@ def test_a_clip_is_ordered_and_cancelled_by_keyboard_alone(watched: Watched, roo
     tab_to(page, "#ld-cancel")
     page.keyboard.press("Space")
     wait_for_status(page, "cancelled")
-    until(lambda: room.jobs()[0]["status"] == "failed", 10, "the end of the job")
+    until(lambda: room.jobs()[0]["status"] == "failed", 5, "the end of the job")
     assert (room.jobs()[0]["prompt"], room.jobs()[0]["seconds"], room.jobs()[0]["size"]) == (
         "typed and never touched", "10", "1920x1080",
     )  # fmt: skip
