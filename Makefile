@@ -46,7 +46,7 @@ chaos: $(DEV) ## End processes at random under load, and prove that nothing is l
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 screenshots: $(DEV) ## Take the pictures of docs/img again, with a real Chromium. ARGS="--folder /tmp/look"
-	$(BIN)/python scripts/screenshots.py $(ARGS)
+	$(BIN)/python -m scripts.screenshots $(ARGS)
 
 lock: $(DEV) ## Pin the newest versions of all dependencies again.
 	$(COMPILE) pyproject.toml --extra page --upgrade --group pyproject.toml:dev -o requirements-dev.txt

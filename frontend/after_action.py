@@ -84,7 +84,7 @@ def _times(story: Story, incident: Incident) -> list[list[str]]:
     first, last = story.marks[0].when if story.marks else None, story.marks[-1].when if story.marks else None
     rows = [["First line of the log", *_clocks(first, story)], ["Last line of the log", *_clocks(last, story)]]
     if any(one.when.replay is not None and incident.on_day_of(one.when.replay) for one in story.marks):
-        rows += [["November 2024", incident.published_words, ""], ["", incident.ended_words, ""]]
+        rows += [["November 2024", f"{incident.published_words}; {incident.ended_words}", ""]]
     return rows
 
 

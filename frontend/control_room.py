@@ -279,7 +279,7 @@ async def _after(first: list[dict[str, Any]], rest: AsyncIterator[list[dict[str,
 
 
 def _due(number: int) -> str:
-    return "" if not number else "1 inject is due" if number == 1 else f"{number} injects are due"
+    return "" if not number else "1 inject due" if number == 1 else f"{number} injects due"
 
 
 def _not_let_in(error: GatewayError) -> Refused:

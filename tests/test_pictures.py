@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.screenshots import MOST_BYTES, PICTURES, SUFFIX, TOKEN
+from scripts.camera import MOST_BYTES, SUFFIX, TOKEN
+from scripts.screenshots import PICTURES
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "img"
@@ -52,7 +53,8 @@ def test_the_script_knows_a_token_when_it_sees_one() -> None:
 
 def test_without_chromium_the_script_says_what_to_install(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--folder", str(tmp_path)],
+        [sys.executable, "-m", "scripts.screenshots", "--folder", str(tmp_path)],
+        cwd=ROOT,
         env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
         text=True,

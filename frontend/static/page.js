@@ -182,6 +182,8 @@
   let lastState = null;
   let lastJoined = "";
   function changed() {
+    // The first state is asked for as soon as there is a place for it, not at the next full second.
+    if (phase === null) ask();
     const figure = find(".ld-clip");
     if (figure && !figure.dataset.seen) {
       figure.dataset.seen = "yes";

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,11 +237,9 @@ def test_a_cohort_is_revoked_by_keyboard_alone_and_every_page_knows(open_room: O
     page.keyboard.press("Enter")
     expect(page.locator("#confirm")).to_be_visible()
     walk_to(page, "confirm-yes")
-    begun = time.monotonic()
     page.keyboard.press("Enter")
     for one in (page, other):
         expect(one.locator("#banner")).to_have_attribute("data-phase", "revoked")
-    assert time.monotonic() - begun < 4
     expect(page.locator("#revoke .answer")).to_contain_text("Revoked 3 tokens of cohort alpha")
     assert page.evaluate("document.activeElement.className") == "answer"
     expect(page.locator(".checklist li")).to_have_count(11)
@@ -281,11 +278,9 @@ def test_a_reset_says_what_is_lost_and_asks_once(open_room: Opener, clean: Room)
     page.keyboard.press("Escape")
     expect(page.locator("#reset .answer")).to_have_text("Nothing was done.")
     page.get_by_role("button", name="Reset the room").click()
-    begun = time.monotonic()
     page.locator("#confirm-yes").click()
     expect(page.locator("#reset .answer")).to_contain_text("The room is clean.")
     expect(page.locator('[data-part="tokens"]')).to_have_text("none")
-    assert time.monotonic() - begun < 10
 
 
 def test_what_the_gateway_refuses_is_told_where_it_was_asked_for(open_room: Opener) -> None:
@@ -452,14 +447,106 @@ def test_thirty_seats_the_sheet_and_the_wall_fit(open_room: Opener, clean: Room,
             page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_an_inject_is_broadcast_from_the_private_page(open_room: Opener, clean: Room, axe: str) -> None:
-    page = open_room()
-    page.goto(f"{clean.page}/control/notes")
-    expect(page.locator(".injects li")).to_have_count(9)
-    page.get_by_role("button", name="Broadcast inject m3").click()
-    expect(page.locator("#broadcast-answer")).to_have_text("m3: The line is on every page.")
+def test_injects_are_fired_held_and_skipped_from_the_private_page_alone(
+    open_room: Opener, clean: Room, axe: str
+) -> None:
+    page, other = open_room(), open_room("Adam")
+    for one in (page, other):
+        one.goto(f"{clean.page}/control/notes")
+        expect(one.locator(".injects li")).to_have_count(9)
+    clean.control("PUT", "clock", {"time": "2024-11-26T09:40:30-05:00", "running": False})
+    third = page.locator(".injects li").nth(2)
+    expect(third).to_have_attribute("data-state", "due")
+    expect(third.locator(".state")).to_have_text("due now")
+    expect(page.locator('[data-part="due"]')).to_have_text("3 due now")
+    page.bring_to_front()
+    walk_to(page, "Fire")  # by keyboard, that of the first
+    page.get_by_role("button", name="Fire: inject m3").click()
+    expect(third.locator(".answer")).to_have_text("m3: Its text is on every page.")
+    assert page.evaluate("document.activeElement.className") == "answer"
+    expect(third.locator(".state")).to_contain_text("fired at 09:40 replay time")
+    expect(third.locator("button:visible")).to_have_count(0)
     assert httpx.get(f"{clean.gateway}/status").json()["broadcast"].startswith("The queue is long.")
+    page.get_by_role("button", name="Hold: inject m4").click()
+    page.get_by_role("button", name="Skip: inject m5").click()
+    other.bring_to_front()
+    for place, state in ((2, "fired"), (3, "held"), (4, "skipped")):
+        expect(other.locator(".injects li").nth(place)).to_have_attribute("data-state", state)
+    expect(other.locator(".injects li").nth(3).locator("button:visible")).to_have_count(4)
+    for one in (page, other):
+        assert faults_of(one, axe) == []
+
+    other.locator("#by-clock").check()
+    expect(other.locator("#injects-answer")).to_have_text("Injects are fired by the clock now.")
+    page.bring_to_front()
+    expect(page.locator("#by-clock")).to_be_checked()
+    other.goto(f"{clean.page}/control")
+    expect(other.locator('[data-part="due"]')).to_have_text("2 injects due")
+    expect(other.locator(".chart svg text", has_text="Inject m3")).to_have_count(1)
+    wall = page.context.new_page()
+    wall.goto(f"{clean.page}/control/projector")
+    expect(wall.locator(".chart svg text", has_text="Inject m3")).to_have_count(1)
+    for private in ("Hoped for", "m4", "m5", "due", "held"):
+        assert private not in wall.content()
+
+
+def test_open_pages_are_counted_on_the_top_line_without_a_trace(
+    chromium: Browser, open_room: Opener, clean: Room
+) -> None:
+    page = open_room()
+    count = page.locator('#banner [data-part="pages"]')
+    expect(count).to_have_text("0 pages connected", timeout=PATIENCE_MS)
+    visitors = [chromium.new_context() for _ in range(2)]
+    for visitor in visitors:
+        for _ in range(1 if visitor is visitors[0] else 2):
+            visitor.new_page().goto(clean.page)
+        visitor.pages[-1].bring_to_front()
+    expect(count).to_have_text("3 pages connected")
+    for visitor in visitors:
+        kept = visitor.storage_state()
+        assert (kept["cookies"], kept["origins"]) == ([], [])
+        visitor.close()
+    expect(count).to_have_text("0 pages connected", timeout=PATIENCE_MS)
+
+
+def test_the_after_action_page_tells_what_happened_and_prints_on_white(
+    open_room: Opener, clean: Room, axe: str, tmp_path: Path
+) -> None:
+    token = revoked_room(clean)
+    clean.control("PUT", "injects/m1", {"state": "fired", "line": "The page is public."})
+    page = open_room(color_scheme="dark")
+    page.get_by_role("link", name="After-action").wait_for()
+    notes = page.context.new_page()
+    notes.goto(f"{clean.page}/control/notes")
+    notes.fill("#notes", "a-private-note")
+    page.goto(f"{clean.page}/control/after-action")
+    expect(page.locator('[data-part="report"]')).to_be_visible()
+    cells = page.locator('[data-part="revocations"] tr').first.locator("td").all_inner_texts()
+    assert cells[2:] == ["admin", "cohort alpha", "a-private-reason", "1", "0 waiting, 0 running"]
+    assert page.locator('[data-part="exposures"] tr').count() == 1
+    assert page.locator('[data-part="checklist"] tr').count() == 11
+    assert page.locator('[data-part="injects"] tr').count() == 9
+    expect(page.locator('[data-part="injects"] tr').first).to_contain_text("fired at")
+    expect(page.locator('[data-part="broadcasts"] tr').first).to_contain_text("Five minutes")
+    shown = page.content()
+    for secret in (token, "lda_", "ldk_", "a-private-note"):
+        assert secret not in shown
+    assert page.locator("[data-part=report] img, [data-part=report] b, [data-part=report] i").count() == 0
     assert faults_of(page, axe) == []
+    page.fill("#strengths", "We counted first.")
+    page.get_by_label("Owner of action 1").fill("Zoë")
+    for width in (320, 640):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(page.locator("#print")).to_be_hidden()
+    colours = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    assert colours == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+    page.emulate_media(media="screen")
+    page.pdf(path=tmp_path / "after-action.pdf", prefer_css_page_size=True)
+    printed = (tmp_path / "after-action.pdf").read_bytes()
+    assert b"/MediaBox [0 0 594" in printed or b"/MediaBox [0 0 595" in printed  # A4, in points
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -485,13 +572,13 @@ def test_axe_finds_nothing(chromium: Browser, open_room: Opener, clean: Room, ax
     assert faults_of(page, axe) == []
 
 
-@pytest.mark.parametrize("path", ["/control", "/control/projector", "/control/notes"])
+@pytest.mark.parametrize("path", ["/control", "/control/projector", "/control/notes", "/control/after-action"])
 def test_a_narrow_page_scrolls_one_way_only(open_room: Opener, clean: Room, path: str) -> None:
     revoked_room(clean)
     clean.control("PUT", "broadcast", {"text": "x" * 300})
     page = open_room(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
     page.goto(clean.page + path)
-    if path != "/control/notes":
+    if path in ("/control", "/control/projector"):
         expect(page.locator(".checklist li")).to_have_count(11)
         expect(page.locator(".chart svg")).to_be_visible()
     for width in (320, 640):  # the second is 1280 at 200 %
@@ -557,36 +644,39 @@ def test_a_page_says_that_a_gateway_hangs_and_that_its_own_server_is_gone(
         context.close()
 
 
-def test_a_first_view_is_small_and_quick(open_room: Opener, clean: Room) -> None:
-    page = open_room()
+@pytest.mark.parametrize(
+    ("path", "ready", "most"),
+    [
+        ("/", "#ld-generate", 1_000_000),
+        ("/control", '#banner[data-phase="normal"]', 100_000),
+        ("/control/projector", '#banner[data-phase="normal"]', 100_000),
+        ("/control/notes", ".injects li", 100_000),
+        ("/control/after-action", '[data-part="report"]', 100_000),
+    ],
+)
+def test_a_first_view_is_light(open_room: Opener, clean: Room, path: str, ready: str, most: int) -> None:
+    # How long it takes is for benchmarks/pages.py.
+    page = open_room().context.new_page()
     sizes: list[int] = []
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
     session.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
-    begun = time.monotonic()
-    page.goto(f"{clean.page}/control")
-    expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
-    assert time.monotonic() - begun < 3
-    assert 10_000 < sum(sizes) < 200_000
+    page.goto(clean.page + path)
+    page.locator(ready).first.wait_for()
+    page.wait_for_load_state("networkidle" if path == "/" else "load")
+    assert 10_000 < sum(sizes) < most
 
 
-def test_a_revocation_is_on_ten_open_pages_within_two_seconds(open_room: Opener, clean: Room) -> None:
+def test_a_revocation_is_on_ten_open_pages(open_room: Opener, clean: Room) -> None:
+    # How soon is for benchmarks/pages.py.
     clean.live.issue("tester")
     first = open_room()
     pages = [first, *(first.context.new_page() for _ in range(9))]
     for number, page in enumerate(pages):
         page.goto(f"{clean.page}{'/control/projector' if number % 2 else '/control'}")
         expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
-        page.evaluate(
-            """() => { const banner = document.getElementById("banner");
-            new MutationObserver(() => { if (banner.dataset.phase === "revoked") window.seen ??= Date.now(); })
-                .observe(banner, { attributes: true }); }"""
-        )
-    called = time.time() * 1000
     body = {"selector": {"all": True}, "confirm": "all", "reason": "drill"}
     clean.control("POST", "revocations", body)
     for page in pages:
         expect(page.locator("#banner")).to_have_attribute("data-phase", "revoked")
-    late = [page.evaluate("window.seen") - called for page in pages]
-    assert max(late) < 2000, late

@@ -57,7 +57,7 @@ export function draw(place, timeline) {
   const span = timeline.to - timeline.from || 1;
   const edge = size * 0.6;
   const x = (at) => edge + ((at - timeline.from) / span) * (width - 2 * edge);
-  const lanes = [[], [], []];
+  const lanes = timeline.marks.length ? [[], [], []] : [[]];
   const lineHeight = size * 1.45;
   const top = lanes.length * lineHeight + size * 0.4;
   const rowHeight = size * 3.4;
@@ -80,7 +80,7 @@ export function draw(place, timeline) {
   timeline.series.forEach((name, row) => bars(svg, timeline, name, top + row * rowHeight, { size, rowHeight, x, width, edge }));
 
   // What matters most gets its word first.
-  const weight = (mark) => ["published", "ended", "revoked"].indexOf(mark.kind);
+  const weight = (mark) => ["inject", "phase", "published", "ended", "revoked"].indexOf(mark.kind);
   for (const mark of [...timeline.marks].sort((a, b) => weight(b) - weight(a) || a.at - b.at)) {
     const at = x(mark.at);
     if (mark.until === mark.at) svg.append(element("line", { x1: at, x2: at, y1: top, y2: bottom, class: `mark ${mark.kind}` }));

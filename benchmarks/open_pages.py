@@ -1,7 +1,7 @@
 """What open pages cost while nothing happens: thirty Generate pages or control rooms, without a class and with one.
 
-    python benchmarks/pages.py             # 20 s a row
-    python benchmarks/pages.py --quick     # 5 s a row
+    python benchmarks/open_pages.py             # 20 s a row
+    python benchmarks/open_pages.py --quick     # 5 s a row
 
 Starts a gateway, a worker and the page's server, and asks for the state of each page once a second over a connection of
 its own, as the pages' scripts do while they are visible, spread over the second. What the browsers cost is their own
