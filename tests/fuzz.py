@@ -42,14 +42,23 @@ JUDGED_BY_MEANING = [
     "POST /v1/videos/characters",
     "POST /v1/videos/edits",
     "POST /v1/videos/extensions",
+    "POST /together/v2/videos",  # that a picture can be had, and how long its frames are
+    "GET /fal/{owner}/{alias}/requests/{request_id}",  # that it has ended, and well
+    "PUT /fal/{owner}/{alias}/requests/{request_id}/cancel",  # that it has not ended
     "POST /v1/webhook_endpoints",  # that the address may be called
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}",
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test",  # that the receiver answers
     "PUT /control/profile",  # that there is such a profile
     "PUT /control/sunset",  # that its moments follow each other
 ]
-# A tier is one of a file's, which the schema does not repeat.
-NAMED_ELSEWHERE = ["POST /control/tokens"]
+# The same, where 422 says so.
+NAMED_ELSEWHERE = [
+    "POST /control/tokens",  # that a tier is one of a file's, which the schema does not repeat
+    "POST /fal/{owner}/{alias}",  # that a picture can be had, and how long its frames are
+    "POST /fal/{owner}/{alias}/{task}",
+    "POST /replicate/v1/predictions",
+    "POST /replicate/v1/models/{owner}/{name}/predictions",
+]
 # A new video has no share yet.
 MADE_LATER = ["GET /v1/videos/{video_id}/share"]
 ACCEPTED = ["2xx", "400", "401", "403", "404", "409", "429"]
@@ -79,7 +88,8 @@ def bearer(secret: str) -> type[Any]:
             return secret
 
         def set(self, case: schemathesis.Case[Any], data: str, context: schemathesis.AuthContext) -> None:
-            case.headers["Authorization"] = f"Bearer {data}"
+            scheme = "Key" if case.path.startswith("/fal/") else "Bearer"
+            case.headers["Authorization"] = f"{scheme} {data}"
 
     return Bearer
 

@@ -96,7 +96,7 @@ def _complete(document: dict[str, Any]) -> None:
 
 def _refusals(path: str, method: str, operation: dict[str, Any], guard: str | None) -> list[type[APIError]]:
     errors = [*ALWAYS, *BY_GUARD.get(guard or "", ())]
-    if "{" in path or any(parameter["name"] == "after" for parameter in operation.get("parameters", ())):
+    if "{" in path or any(parameter["name"] in ("after", "cursor") for parameter in operation.get("parameters", ())):
         errors.append(NotFound)
     if path.startswith("/media/"):
         errors.append(LinkRefused)

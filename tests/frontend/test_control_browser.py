@@ -655,7 +655,7 @@ def test_a_page_says_that_a_gateway_hangs_and_that_its_own_server_is_gone(
     ],
 )
 def test_a_first_view_is_light(open_room: Opener, clean: Room, path: str, ready: str, most: int) -> None:
-    # How long it takes is for benchmarks/pages.py.
+    # How long it takes is for benchmarks/first_view.py.
     page = open_room().context.new_page()
     sizes: list[int] = []
     session = page.context.new_cdp_session(page)
@@ -669,7 +669,7 @@ def test_a_first_view_is_light(open_room: Opener, clean: Room, path: str, ready:
 
 
 def test_a_revocation_is_on_ten_open_pages(open_room: Opener, clean: Room) -> None:
-    # How soon is for benchmarks/pages.py.
+    # How soon is for benchmarks/first_view.py.
     clean.live.issue("tester")
     first = open_room()
     pages = [first, *(first.context.new_page() for _ in range(9))]

@@ -328,6 +328,11 @@ async def test_the_gathering_goes_on_after_the_store_failed(desk: Desk) -> None:
         ("POST", "/v1/videos", False),
         ("DELETE", "/v1/videos/video_1", False),
         ("GET", "/v1/videos/video_1/content", False),
+        ("GET", "/fal/leakdrill/turbo/requests/video_1/status", True),
+        ("PUT", "/fal/leakdrill/turbo/requests/video_1/cancel", False),
+        ("GET", "/replicate/v1/predictions/video_1", True),
+        ("GET", "/replicate/v1/predictions", False),
+        ("GET", "/together/v2/videos/video_1", True),
     ],
 )
 async def test_which_requests_are_polls(verb: str, path: str, poll: bool) -> None:

@@ -68,6 +68,24 @@ TABLE: dict[str, tuple[object, ...]] = {
     "signed link, range": read(206),
     "signed link, HEAD": read(),
     "signed link, 304": read(304),
+    "fal submit": WRITE,
+    "fal status": read(),
+    "fal result": read(),
+    "fal cancel": (202, 403, *REFUSED),
+    "fal's link": read(),
+    "replicate submit": (201, 403, *REFUSED),
+    "replicate submit by version": (201, 403, *REFUSED),
+    "replicate poll": read(),
+    "replicate list": read(),
+    "replicate cancel": WRITE,
+    "replicate model": read(),
+    "replicate's link": read(),
+    "together submit": WRITE,
+    "together poll": read(),
+    "together's link": read(),
+    "child's fal status": read(),
+    "child's replicate poll": read(),
+    "child's together poll": read(),
     "new share": WRITE,
     "share": read(),
     "share link": read(200, 404),
@@ -107,6 +125,7 @@ class Person:
     etag: str
     link: str
     preview_link: str
+    links: dict[str, str]
     shared: str
     spare: list[str]
     childs_done: str
@@ -148,6 +167,24 @@ async def endpoint_at(desk: Desk, headers: dict[str, str], url: str) -> str:
     return str((await answered(desk, "POST", "/v1/webhook_endpoints", headers, json=body))["id"])
 
 
+def key_of(issued: dict[str, Any]) -> dict[str, str]:
+    """The token in fal's scheme."""
+    return {"Authorization": f"Key {issued['token']}"}
+
+
+async def links_of(desk: Desk, token: dict[str, Any], done: str) -> dict[str, str]:
+    """The links to one clip that other vendors' answers hold."""
+    headers = bearer_of(token)
+    fal = await answered(desk, "GET", f"/fal/leakdrill/standard/requests/{done}", key_of(token))
+    replicate = await answered(desk, "GET", f"/replicate/v1/predictions/{done}", headers)
+    together = await answered(desk, "GET", f"/together/v2/videos/{done}", headers)
+    return {
+        "fal's link": fal["video"]["url"],
+        "replicate's link": replicate["output"],
+        "together's link": together["outputs"]["video_url"],
+    }
+
+
 async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Person:
     scopes = ["videos:read", "videos:write", "tokens:mint"]
     token = await desk.issue(name, name, tier="unlimited", scopes=scopes, **more)
@@ -156,12 +193,13 @@ async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Pers
     done = await finished(desk, headers)
     etag = (await desk.http.head(f"/v1/videos/{done}/content", headers=headers)).headers["etag"]
     link = (await answered(desk, "POST", f"/v1/videos/{done}/link", headers))["url"]
+    links = await links_of(desk, token, done)
     shared = (await answered(desk, "POST", f"/v1/videos/{done}/share", headers))["url"]
     childs_done = await finished(desk, bearer_of(child))
     replayed = {**headers, "Idempotency-Key": "once"}
     spare = [
         (await answered(desk, "POST", "/v1/videos", replayed, json={"prompt": "x"}))["id"],
-        *[(await desk.create(headers))["id"] for _ in range(2)],
+        *[(await desk.create(headers))["id"] for _ in range(4)],
     ]
     for _ in spare:
         show_noise(desk, await desk.claimed())
@@ -171,10 +209,47 @@ async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Pers
     await finished(desk, headers)
     await desk.create(headers)
     running = await desk.claimed()
-    return Person(token, child, done, etag, link, preview_link, shared, spare, childs_done, endpoint, dying, running)
+    preview = preview_link
+    return Person(token, child, done, etag, link, preview, links, shared, spare, childs_done, endpoint, dying, running)
 
 
 Call = tuple[str, str, dict[str, str], dict[str, Any]]
+
+
+def others_of(one: Person) -> dict[str, Call]:
+    """The same for the wires of other vendors."""
+    headers, key, child = bearer_of(one.token), key_of(one.token), bearer_of(one.child)
+    fal, replicate, together = "/fal/leakdrill/standard", "/replicate/v1", "/together/v2/videos"
+    text = {"prompt": "x"}
+    links = {name: urlsplit(link) for name, link in one.links.items()}
+    return {
+        "fal submit": ("POST", fal, key, {"json": text}),
+        "fal status": ("GET", f"{fal}/requests/{one.done}/status", key, {}),
+        "fal result": ("GET", f"{fal}/requests/{one.done}", key, {}),
+        "fal cancel": ("PUT", f"{fal}/requests/{one.spare[3]}/cancel", key, {}),
+        "replicate submit": (
+            "POST",
+            f"{replicate}/models/leakdrill/standard/predictions",
+            headers,
+            {"json": {"input": text}},
+        ),
+        "replicate submit by version": (
+            "POST",
+            f"{replicate}/predictions",
+            headers,
+            {"json": {"input": text, "version": "leakdrill/turbo"}},
+        ),
+        "replicate poll": ("GET", f"{replicate}/predictions/{one.done}", headers, {}),
+        "replicate list": ("GET", f"{replicate}/predictions", headers, {}),
+        "replicate cancel": ("POST", f"{replicate}/predictions/{one.spare[4]}/cancel", headers, {}),
+        "replicate model": ("GET", f"{replicate}/models/leakdrill/turbo", headers, {}),
+        "together submit": ("POST", together, headers, {"json": {**text, "model": "leakdrill/turbo"}}),
+        "together poll": ("GET", f"{together}/{one.done}", headers, {}),
+        "child's fal status": ("GET", f"{fal}/requests/{one.childs_done}/status", key_of(one.child), {}),
+        "child's replicate poll": ("GET", f"{replicate}/predictions/{one.childs_done}", child, {}),
+        "child's together poll": ("GET", f"{together}/{one.childs_done}", child, {}),
+        **{name: ("GET", f"{link.path}?{link.query}", {}, {}) for name, link in links.items()},
+    }
 
 
 def calls_of(one: Person) -> dict[str, Call]:
@@ -249,7 +324,7 @@ def calls_of(one: Person) -> dict[str, Call]:
 async def seen(desk: Desk, one: Person, receiver: Receiver, claimed: set[str]) -> dict[str, object]:
     """What each surface does now. Deliveries have been made, and everything that can be claimed was."""
     found: dict[str, object] = {}
-    for name, (method, path, headers, options) in calls_of(one).items():
+    for name, (method, path, headers, options) in {**calls_of(one), **others_of(one)}.items():
         answer = await desk.http.request(method, path, headers=headers, **options)
         found[name] = answer.status_code
     for name, token in (("introspection", one.token), ("child's introspection", one.child)):
