@@ -97,7 +97,8 @@ await "http://127.0.0.1:$gateway/readyz"
 down
 grep -qF 'not installed; add it with: pip install "leakdrill[page]"' "$room/up"
 
-install "$wheel[page]"
+# The very words of the advice, which add to what is installed.
+install "leakdrill[page]"
 up --port "$gateway" --page-port "$page"
 await "http://127.0.0.1:$gateway/readyz"
 await "http://127.0.0.1:$page/"
