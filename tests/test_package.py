@@ -136,3 +136,9 @@ def test_a_plain_installation_makes_videos_without_any_extra(
         headers = gateway.issue().headers
         made = httpx.post(f"{gateway.openai_base_url}/videos", json=order, headers=headers, trust_env=False).json()
         gateway.wait_for("job.completed", job=made["id"])
+
+
+def test_what_only_prints_help_imports_little() -> None:
+    code = "import sys, gateway.cli; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"pydantic", "fastapi", "httpx", "numpy", "gradio", "rich", "yaml", "asyncio"} & set(ran.stdout.split())
