@@ -15,8 +15,8 @@ def page() -> str:
     wrong = [(f"`{defect}`", what.does, what.symptom, what.needs, what.reference) for defect, what in DEFECTS.items()]
     return f"""# Mistakes on purpose
 
-What a gateway can be told to do wrong. How to tell it is in [consistency.md](../consistency.md); what a drill finds of it,
-in [drills.md](../drills.md#what-a-drill-finds).
+What a gateway can be told to do wrong. How to tell it is in [consistency.md](../consistency.md); what a drill finds of
+it, in [drills.md](../drills.md#what-a-drill-finds).
 
 ## Consistency profiles
 
