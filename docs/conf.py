@@ -69,12 +69,12 @@ def navigation(readme: str) -> dict[str, list[str]]:
 
 
 def _list_pages(_app: Sphinx, name: str, content: list[str]) -> None:
-    """Gives the home page the trees of the navigation, and a folder's README the pages beside it."""
+    """Gives the home page the trees of the navigation, and a folder's README the pages beside it that it links."""
     if name == root_doc:
         for caption, pages in navigation(content[0]).items():
             content[0] += _tree(f":caption: {caption}", *(f"/{page}" for page in pages))
     elif name.endswith("/README"):
-        content[0] += _tree(":glob:", "*")
+        content[0] += _tree(":titlesonly:", *(page for page in PAGE.findall(content[0]) if "/" not in page))
 
 
 def _tree(option: str, *pages: str) -> str:

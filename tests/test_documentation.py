@@ -13,6 +13,8 @@ import pytest
 from desk import Desk
 from doc_lines import PAGES, ROOT, Line, calls, understood
 from gateway.cli import COMMANDS
+from gateway.event_data import TOLD
+from gateway.events import EventKind
 from gateway.settings import Settings
 
 CALLS = list(calls())
@@ -25,6 +27,10 @@ def test_the_reference_is_what_the_code_says() -> None:
         [sys.executable, "-m", "scripts.reference", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_every_kind_of_event_is_told() -> None:
+    assert set(TOLD) == set(EventKind)
 
 
 def test_a_setting_says_what_it_is() -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from gateway.event_data import TOLD
 from gateway.events import EventKind
 from scripts.reference.markdown import code, table
 
 
 def page() -> str:
-    sections = []
-    for subject, kinds in groupby(EventKind, key=lambda kind: str(kind).partition(".")[0]):
-        rows = [(f"`{kind}`", TOLD[kind].says, code(TOLD[kind].keys) or "-") for kind in kinds]
-        sections.append(f"## {subject}\n\n" + table(("Kind", "Says", "`data`"), rows))
-    return "\n\n".join([HEAD, *sections]) + "\n"
+    rows = [(f"`{kind}`", TOLD[kind].says, code(TOLD[kind].keys) or "-") for kind in EventKind]
+    return f"{HEAD}\n\n" + table(("Kind", "Says", "`data`"), rows) + "\n"
 
 
 HEAD = """# Events

@@ -64,8 +64,9 @@ async def test_a_clip_that_is_served_is_asked_about_once(desk: Desk, monkeypatch
     leave(desk, f"{done.id}.1.mp4")
     leftovers = Leftovers(desk.settings.media)
     assert await sweep(desk, leftovers) == 0
-    monkeypatch.setattr(desk.store, "read", None)
-    assert await sweep(desk, leftovers) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "read", None)
+        assert await sweep(desk, leftovers) == 0
 
 
 async def test_a_worker_that_is_behind_leaves_a_later_attempts_clip(desk: Desk) -> None:
