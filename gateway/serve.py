@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ from gateway.settings import Settings, prepare_data
 
 if TYPE_CHECKING:
     import uvicorn
+
+log = logging.getLogger("leakdrill.gateway")
 
 PARENT = "LEAKDRILL_PARENT_PID"
 GC_OBJECTS = 20_000  # new objects between two looks for cycles
@@ -78,6 +82,7 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
 
     configure_logging(settings, "gateway")
     prepare_data(settings)
+    _bring_along(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
     keys = load_keyring(settings)
     store = open_store(settings.database)
@@ -101,6 +106,18 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     die_with_parent()
     _server(config).run(sockets=[listener])
     _heed_no_more()
+
+
+def _bring_along(settings: Settings) -> None:
+    """A SQLite file of an earlier version is brought to this one's schema. A server's database is for an operator to
+    migrate, who knows what else runs on it."""
+    from gateway.store.migrating import migrate
+
+    if not isinstance(settings.database, Path):
+        return
+    done = migrate(settings.database, now=SystemClock().now())
+    if done is not None:
+        log.warning("action=database_migrated before=%s after=%s copy=%s", done.before, done.after, done.copy)
 
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)

@@ -6,7 +6,7 @@ engine's message about a job, where an engine delivers. Times are Unix seconds.
 
 from gateway.store.schema_classes import CLASSES
 
-VERSION = 6
+VERSION = 7  # each has its step in `migrations`
 
 _REST = """
 CREATE TABLE credit_accounts (
@@ -101,7 +101,8 @@ CREATE TABLE jobs (
     share_id      TEXT,
     account       TEXT,
     credits       INTEGER CHECK (credits >= 0),
-    message       INTEGER
+    message       INTEGER,
+    traceparent   TEXT
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, turn, seq, accessor) WHERE status = 'queued';
