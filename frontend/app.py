@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Annotated
 
 if not __package__:
@@ -141,13 +142,29 @@ def main() -> int:
             "Set LEAKDRILL_PAGE_HOST or LEAKDRILL_PAGE_PORT, or stop what runs there.\n"
         )
         return 2
+    # Without a configuration of its own, what the server says is written as everything else is.
     config = uvicorn.Config(
-        create_page(settings), log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2
+        create_page(settings), log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2
     )
     # Ctrl-C is how a page run by hand is ended.
     with listener, suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
     return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends in order at the first signal and breaks off at the second. uvicorn's own would send the signal to itself
+    again at the end, and so end as if it had been killed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self.handle_exit)
+        yield
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ def _wrap(app: Layered, ctx: Context) -> None:
     app.add_middleware(Downloads, faults=ctx.faults)
     app.surround(HotCalls, calls=videos.HOT)
     app.surround(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    app.surround(RequestId, replica=settings.replica, sight=ctx.sight, counts=ctx.metrics.counts)
+    logged = settings.log_format == "json"
+    app.surround(RequestId, replica=settings.replica, sight=ctx.sight, counts=ctx.metrics.counts, logged=logged)
 
 
 @asynccontextmanager

@@ -37,6 +37,8 @@ COMMANDS = {
     "disclose": ("gateway.commands.disclose", "Report tokens as leaked, signed like a scanner."),
     "sink": ("gateway.commands.sink", "Receive security events for a drill, and verify each."),
     "audit": ("gateway.commands.audit", "Check that the event list is what was written; anchor it."),
+    "database": ("gateway.commands.database", "Show the database's version, and bring it to this one."),
+    "backup": ("gateway.commands.backup", "Copy database, clips and keys while everything runs."),
     "queue": ("gateway.commands.queue", "Compare the jobs with the engine's messages; mend."),
     "trace": ("gateway.commands.trace", "Find the job and the token behind a clip."),
     "render": ("gateway.commands.render", "Render one clip without a gateway."),

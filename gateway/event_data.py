@@ -17,6 +17,7 @@ class Told(NamedTuple):
 
 TOLD: dict[EventKind, Told] = {
     EventKind.GATEWAY_STARTED: Told("A gateway started; proves that the store takes writes.", ("version",)),
+    EventKind.DATABASE_MIGRATED: Told("A database of an earlier version was brought along.", ("from", "to")),
     EventKind.TOKEN_ISSUED: Told(
         "A token was issued, by an operator, a class or another token.",
         ("principal", "cohort", "scopes", "parent", "credits"),

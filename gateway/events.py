@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     """Every kind of event; the value is what readers filter by, and its first word is the subject."""
 
     GATEWAY_STARTED = "gateway.started"
+    DATABASE_MIGRATED = "database.migrated"
     TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_STATE_CHANGED = "token.state_changed"  # noqa: S105
     TOKEN_MOVE_REFUSED = "token.move_refused"  # noqa: S105

@@ -10,14 +10,25 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
+from gateway import logs
 from gateway.clock import Clock, SystemClock
 from gateway.errors import OperatorError
 from gateway.settings import Settings, prepare_data
 
+if TYPE_CHECKING:
+    import uvicorn
+
+log = logging.getLogger("leakdrill.gateway")
+
 PARENT = "LEAKDRILL_PARENT_PID"
 GC_OBJECTS = 20_000  # new objects between two looks for cycles
+GRACE_SECONDS = 3  # for requests that are under way when the gateway is told to stop
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -38,9 +49,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def configure_logging(level: str) -> None:
-    """One line an entry, on standard error."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+def configure_logging(settings: Settings, part: str) -> None:
+    """One line an entry, on standard error; `part` is gateway, worker, page or supervisor."""
+    replica = settings.replica if part == "gateway" else ""
+    logs.configure(settings.log_level, settings.log_format, part=part, replica=replica)
 
 
 def die_with_parent() -> None:
@@ -68,7 +80,9 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     from gateway.tokens.keys import load_keyring
     from gateway.web.faults import Protocol
 
+    configure_logging(settings, "gateway")
     prepare_data(settings)
+    _bring_along(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
     keys = load_keyring(settings)
     store = open_store(settings.database)
@@ -86,15 +100,53 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",
     )
-    configure_logging(settings.log_level)
     die_with_parent()
-    uvicorn.Server(config).run(sockets=[listener])
+    _server(config).run(sockets=[listener])
+    _heed_no_more()
+
+
+def _bring_along(settings: Settings) -> None:
+    """A SQLite file of an earlier version is brought to this one's schema. A server's database is for an operator to
+    migrate, who knows what else runs on it."""
+    from gateway.store.migrating import migrate
+
+    if not isinstance(settings.database, Path):
+        return
+    done = migrate(settings.database, now=SystemClock().now())
+    if done is not None:
+        log.warning("action=database_migrated before=%s after=%s copy=%s", done.before, done.after, done.copy)
 
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _server(config: uvicorn.Config) -> uvicorn.Server:
+    """uvicorn's, which ends in order at the first SIGTERM or Ctrl-C and breaks off what is under way at the second. Its
+    own would send the signal to itself again at the end, and so end as if it had been killed."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            for signum in STOPPING:
+                signal.signal(signum, self.handle_exit)
+            yield
+
+    return Server(config)
+
+
+def _heed_no_more() -> None:
+    """The interpreter takes its handlers down before it is gone, but leaves ignored signals ignored: one signal too
+    many must not kill a process that is about to leave in order."""
+    for signum in STOPPING:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
@@ -117,9 +169,9 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
     from gateway.store import open_store
     from gateway.tokens.keys import load_keyring
 
+    configure_logging(settings, "worker")
     prepare_data(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
-    configure_logging(settings.log_level)
     die_with_parent()
     renderer = Renderer(settings, load_keyring(settings).marks)
 
@@ -133,6 +185,4 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
             await store.close()
 
     asyncio.run(work())
-    # The interpreter takes its handlers down before it is gone, but leaves ignored signals ignored.
-    for signum in STOPPING:
-        signal.signal(signum, signal.SIG_IGN)
+    _heed_no_more()

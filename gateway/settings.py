@@ -109,6 +109,9 @@ class Settings(BaseSettings):
         "open", description="Who may read `/metrics`, which holds no secrets: open, admin or off."
     )
     log_level: str = Field("warning", description="debug, info, warning or error.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the processes write their log: text, or json, an object a line."
+    )
 
     @field_validator("log_level")
     @classmethod

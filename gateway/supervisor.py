@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import subprocess
@@ -18,6 +19,8 @@ from gateway.errors import OperatorError
 from gateway.serve import PARENT, listen
 from gateway.settings import Settings, prepare_data
 from gateway.tokens.keys import ADMIN_FILE, load_keyring
+
+log = logging.getLogger("leakdrill.supervisor")
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -121,6 +124,7 @@ class Supervisor:
             child.restarts += 1
             if child.restarts > 20:
                 raise OperatorError(f"{child.name} keeps ending with {code}; see {child.log}{_tail(child.log)}")
+            log.warning("action=started_again child=%s ended_with=%s restarts=%s", child.name, code, child.restarts)
             self.start_again(child)
 
     def start_again(self, child: _Child) -> None:

@@ -31,7 +31,15 @@ THIRD_PARTIES = {
 GEVENT_MODULES = {f"loadtest.{name}" for name in ("__main__", "clerk", "users", "fleet", "worker", "run")}
 # Floors of the gateway, lowest first. A module may import its own floor and those below it.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("gateway.settings", "gateway.clock", "gateway.errors", "gateway.events", "gateway.event_data", "gateway.extras"),
+    (
+        "gateway.settings",
+        "gateway.clock",
+        "gateway.errors",
+        "gateway.events",
+        "gateway.event_data",
+        "gateway.extras",
+        "gateway.logs",
+    ),
     ("gateway.store", "gateway.outbound"),
     ("gateway.tokens", "gateway.faults", "gateway.signals"),
     (

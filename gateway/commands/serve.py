@@ -13,7 +13,7 @@ import click
 from gateway import extras
 from gateway import settings as settings_module
 from gateway.commands.control_client import ControlClient
-from gateway.serve import die_with_parent, run_gateway, run_worker
+from gateway.serve import configure_logging, die_with_parent, run_gateway, run_worker
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
 
@@ -58,6 +58,7 @@ def up(
     # On one machine whoever calls may ask for failures; a gateway that serves others takes them from its admin alone.
     fault_header = None if "LEAKDRILL_FAULT_HEADER" in os.environ else True
     settings = settings_module.load(data=data, port=port, page_port=page_port, fault_header=fault_header)
+    configure_logging(settings, "supervisor")
     stop = stop_event()
     die_with_parent()
     with Supervisor(on_this_machine(settings)) as supervisor:
@@ -102,6 +103,7 @@ def page() -> None:
     extras.ensure("page", "the page")
     from frontend.app import main as run_page
 
+    configure_logging(settings_module.load(), "page")
     die_with_parent()
     sys.exit(run_page())
 

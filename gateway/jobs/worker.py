@@ -153,7 +153,13 @@ class WorkerProcess:
         self._renders[job.id, job.attempt] = render
         file = f"{job.id}.{job.attempt}.mp4"
         output = self._settings.media / file
-        log.info("action=render_started worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)
+        log.info(
+            "action=render_started worker=%s job=%s attempt=%s accessor=%s",
+            self.name,
+            job.id,
+            job.attempt,
+            job.accessor,
+        )
         try:
             try:
                 self._remove_leftovers(job)

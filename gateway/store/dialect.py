@@ -69,7 +69,12 @@ _CONSTANT = ("(status, ", "(")
 
 
 def tables(text: str) -> str:
-    """Statements that create, on PostgreSQL, the tables that `text` creates on SQLite."""
+    """Statements that create, on PostgreSQL, the tables that `text` creates on SQLite, and what they stand on."""
+    return _PRELUDE + changes(text)
+
+
+def changes(text: str) -> str:
+    """Statements that do on PostgreSQL to tables what `text` does on SQLite."""
     table = ""
 
     def said(found: re.Match[str]) -> str:
@@ -86,7 +91,7 @@ def tables(text: str) -> str:
             return f"BIGINT PRIMARY KEY {how}"
         return "" if found["rowid"] else _TYPES[found["type"]]
 
-    return _PRELUDE + _WORDS.sub(said, text.replace(*_CONSTANT))
+    return _WORDS.sub(said, text.replace(*_CONSTANT))
 
 
 @lru_cache(maxsize=1024)

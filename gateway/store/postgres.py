@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from gateway.store.counting import POSTGRES_COUNTING
 from gateway.store.dialect import COUNT_EVENTS, tables
 from gateway.store.engine import create_engine_tables, ensure_engine_tables
 from gateway.store.listening import listen
+from gateway.store.migrations import ensure_current
 from gateway.store.postgres_connection import LOCK, READING, PostgresConnection, connect, first_line
 from gateway.store.protocol import Connection, Sight
 from gateway.store.schema import SQLITE, VERSION
@@ -268,20 +269,52 @@ def ensure_usable(connection: PostgresConnection) -> None:
 def _create_schema(connection: PostgresConnection) -> None:
     """Creates the tables once, whichever process comes first; refuses a database of another version."""
     connection.command(_WRITING)
-    row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
-    if row is None or not row["there"]:
+    version = version_of(connection)
+    if not version:
         connection.command(tables(SQLITE) + POSTGRES_COUNTING)
         connection.execute("INSERT INTO schema_version (version) VALUES (:version)", {"version": VERSION})
         create_engine_tables(connection)
-    found = connection.fetch_one("SELECT version FROM schema_version")
     _commit(connection)
-    version = found["version"] if found else None
-    if version != VERSION:
-        raise OperatorError(
-            f"{connection.where} has schema version {version}, this leakdrill reads {VERSION}; "
-            "name an empty database in LEAKDRILL_DATABASE_URL"
-        )
+    ensure_current(connection.where, version or VERSION)
     ensure_engine_tables(connection)
+
+
+def version_of(connection: PostgresConnection) -> int:
+    """Its schema's version; 0 where it has no tables."""
+    row = connection.fetch_one("SELECT to_regclass('schema_version') IS NOT NULL AS there")
+    if row is None or not row["there"]:
+        return 0
+    found = connection.fetch_one("SELECT version FROM schema_version")
+    return int(found["version"]) if found else 0
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[PostgresConnection]:
+    """A connection for one command; raises OperatorError where the database does not do what it is asked."""
+    try:
+        with closing(connect(url)) as connection:
+            yield connection
+    except psycopg.Error as exc:
+        raise OperatorError(
+            f"cannot use the database of LEAKDRILL_DATABASE_URL: {first_line(exc)}; nothing was changed"
+        ) from exc
+
+
+def schema_version(url: str) -> tuple[str, int]:
+    """What the database is called, and its schema's version, 0 where it has no tables; raises OperatorError."""
+    with _alone(url) as connection:
+        return connection.where, version_of(connection)
+
+
+@contextmanager
+def as_only_writer(url: str) -> Iterator[PostgresConnection]:
+    """A connection on which no time is set, in a transaction that no other writer's goes beside; committed at the end.
+    Raises OperatorError where the database does not do what it is asked."""
+    with _alone(url) as connection:
+        connection.command("SET statement_timeout = 0")
+        connection.command(_WRITING)
+        yield connection
+        _commit(connection)
 
 
 def open_postgres(url: str) -> PostgresStore:

@@ -6,7 +6,7 @@ engine's message about a job, where an engine delivers. Times are Unix seconds.
 
 from gateway.store.schema_classes import CLASSES
 
-VERSION = 7
+VERSION = 7  # each has its step in `migrations`
 
 _REST = """
 CREATE TABLE credit_accounts (
@@ -102,7 +102,8 @@ CREATE TABLE jobs (
     hold          REAL,
     account       TEXT,
     credits       INTEGER CHECK (credits >= 0),
-    message       INTEGER
+    message       INTEGER,
+    traceparent   TEXT
 );
 -- The status is a column of these although it is constant there: only so does SQLite prefer them to jobs_owner.
 CREATE INDEX jobs_waiting ON jobs (status, priority, turn, seq, accessor) WHERE status = 'queued';

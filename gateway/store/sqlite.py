@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from gateway.errors import OperatorError, StoreUnavailable
 from gateway.store.batches import Outcome, settle
 from gateway.store.counting import SQLITE_COUNTING
+from gateway.store.migrations import ensure_current
 from gateway.store.protocol import ChainEnd, Connection, Params, Row, Sight
 from gateway.store.schema import SQLITE, VERSION
 
@@ -289,11 +290,13 @@ def _create_schema(raw: sqlite3.Connection, path: Path) -> None:
             raw.execute(statement)
         raw.execute(f"PRAGMA user_version = {VERSION}")
     raw.execute("COMMIT")
-    if version not in (0, VERSION):
-        raise OperatorError(
-            f"{path} has schema version {version}, this leakdrill reads {VERSION}; "
-            "move the file away or set LEAKDRILL_DATA to another directory"
-        )
+    if version != 0:
+        ensure_current(str(path), version)
+
+
+def connection_of(raw: sqlite3.Connection) -> Connection:
+    """For units of work in a transaction that the caller begins and ends."""
+    return _SQLiteConnection(raw)
 
 
 def open_sqlite(path: Path) -> SQLiteStore:

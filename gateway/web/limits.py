@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import secrets
 from collections.abc import Mapping
 
@@ -11,8 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ANSWER_HEADERS, PayloadTooLarge
 from gateway.faults.sight import Sight, shown
+from gateway.logs import ACCESS, REQUEST
 from gateway.metrics import ProcessCounts
 from gateway.web.answers import REQUEST_ID, answer, count_refusal
+from gateway.web.context import ACCESSOR
+
+access = logging.getLogger(ACCESS)
 
 REPLICA_HEADER = b"leakdrill-replica"
 MODE_HEADER = b"leakdrill-errs"
@@ -22,14 +27,17 @@ class RequestId:
     """Adds `x-request-id`, which OpenAI's clients put on their objects and exceptions, the name of this replica, what
     it does wrong on purpose, and the headers that anything on the way left under `ANSWER_HEADERS` in the scope: raw
     (name, value) pairs. All of them reach errors as well. It is the outermost layer, and so it also counts requests and
-    their time, up to the answer's last byte."""
+    their time, up to the answer's last byte. `logged` lets each entry of the log name its request; at the level `info`
+    each request is an entry of its own, by its route's template, since paths and queries hold signatures."""
 
-    def __init__(self, app: ASGIApp, replica: str, sight: Sight, counts: ProcessCounts) -> None:
+    def __init__(self, app: ASGIApp, replica: str, sight: Sight, counts: ProcessCounts, logged: bool) -> None:
         self._app = app
         self._counts = counts
         self._timer = counts.timer
         self._replica = (REPLICA_HEADER, replica.encode())
         self._sight = sight
+        self._logged = logged
+        self._access = access.isEnabledFor(logging.INFO)
         # Chance once, then a count: unique among processes, and cheaper than chance for each request.
         self._process = secrets.token_hex(6)
         self._count = itertools.count(1)
@@ -40,6 +48,8 @@ class RequestId:
             return
         request_id = f"req_{self._process}{next(self._count):08x}"
         scope[REQUEST_ID] = request_id
+        if self._logged:
+            REQUEST.set(request_id)
         timer = self._timer
         began, ended, status = timer(), 0.0, 0
 
@@ -60,7 +70,23 @@ class RequestId:
             await self._app(scope, receive, with_id)
         finally:
             # What a response does behind its last byte is not its reader's time.
-            self._counts.answered(scope, status, (ended or timer()) - began)
+            took = (ended or timer()) - began
+            self._counts.answered(scope, status, took)
+            if self._access:
+                _tell(scope, request_id, status, took)
+
+
+def _tell(scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    """One entry of the log for a request that was answered."""
+    access.info(
+        "action=answered method=%s route=%s status=%s ms=%s accessor=%s request_id=%s",
+        scope["method"],
+        getattr(scope.get("route"), "path", None) or "other",
+        status,
+        round(seconds * 1000, 3),
+        scope.get(ACCESSOR),
+        request_id,
+    )
 
 
 class BodyLimit:
