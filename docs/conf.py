@@ -24,8 +24,8 @@ version = release = __version__
 
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/**.md"]
-exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
+include_patterns = ["*.md", "docs/**.md", "samples/*.md"]
+exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("docs", "samples")]
 nitpicky = True
 myst_heading_anchors = 4
 # A block without a language is text; what Pygments cannot read, such as JSON with `…` in it, is text as well.
