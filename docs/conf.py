@@ -16,24 +16,6 @@ from sphinx.errors import ConfigError
 from gateway import __version__
 
 ROOT = Path(__file__).parents[1]
-NAVIGATION = re.compile(r"^## Where the rest is\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-ITEM = re.compile(r"^- \*\*([^*]+)\*\*[^:\n]*: (.+?)$(?=\n- |\n\n|\Z)", re.MULTILINE | re.DOTALL)
-PAGE = re.compile(r"\]\(([^)#:]+)\.md\)")
-
-
-def navigation(readme: str) -> dict[str, list[str]]:
-    """Caption -> names of its pages, as README.md lists them. Raises ConfigError where it has no such list."""
-    found = NAVIGATION.search(readme)
-    captions = {caption: PAGE.findall(links) for caption, links in ITEM.findall(found[1])} if found else {}
-    pages = [page for listed in captions.values() for page in listed]
-    if not pages:
-        raise ConfigError("README.md has no list under `## Where the rest is`: `- **Caption**: [page](docs/page.md)`")
-    if len(pages) != len(set(pages)):
-        raise ConfigError(f"README.md lists a page twice: {sorted({page for page in pages if pages.count(page) > 1})}")
-    return captions
-
-
-LISTED = navigation((ROOT / "README.md").read_text(encoding="utf-8"))
 
 project = "leakdrill"
 author = "the authors of leakdrill"
@@ -42,13 +24,8 @@ version = release = __version__
 
 extensions = ["myst_parser"]
 root_doc = "README"
-# What lies at the top or below docs/, and whatever else README.md lists.
-include_patterns = ["*.md", "docs/**.md", *(f"{page}.md" for pages in LISTED.values() for page in pages)]
-exclude_patterns = [
-    path.name
-    for path in ROOT.iterdir()
-    if path.is_dir() and not any(pattern.startswith(f"{path.name}/") for pattern in include_patterns)
-]
+include_patterns = ["*.md", "docs/**.md"]
+exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
 nitpicky = True
 myst_heading_anchors = 4
 # A block without a language is text; what Pygments cannot read, such as JSON with `…` in it, is text as well.
@@ -74,11 +51,27 @@ html_theme_options = {
     ),
 }
 
+NAVIGATION = re.compile(r"^## Where the rest is\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+ITEM = re.compile(r"^- \*\*([^*]+)\*\*[^:\n]*: (.+?)$(?=\n- |\n\n|\Z)", re.MULTILINE | re.DOTALL)
+PAGE = re.compile(r"\]\(([^)#:]+)\.md\)")
+
+
+def navigation(readme: str) -> dict[str, list[str]]:
+    """Caption -> names of its pages, as README.md lists them. Raises ConfigError where it has no such list."""
+    found = NAVIGATION.search(readme)
+    captions = {caption: PAGE.findall(links) for caption, links in ITEM.findall(found[1])} if found else {}
+    pages = [page for listed in captions.values() for page in listed]
+    if not pages:
+        raise ConfigError("README.md has no list under `## Where the rest is`: `- **Caption**: [page](docs/page.md)`")
+    if len(pages) != len(set(pages)):
+        raise ConfigError(f"README.md lists a page twice: {sorted({page for page in pages if pages.count(page) > 1})}")
+    return captions
+
 
 def _list_pages(_app: Sphinx, name: str, content: list[str]) -> None:
     """Gives the home page the trees of the navigation, and a folder's README the pages beside it that it links."""
     if name == root_doc:
-        for caption, pages in LISTED.items():
+        for caption, pages in navigation(content[0]).items():
             content[0] += _tree(f":caption: {caption}", *(f"/{page}" for page in pages))
     elif name.endswith("/README") and (beside := [page for page in PAGE.findall(content[0]) if "/" not in page]):
         content[0] += _tree(":titlesonly:", *beside)
