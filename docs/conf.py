@@ -73,8 +73,8 @@ def _list_pages(_app: Sphinx, name: str, content: list[str]) -> None:
     if name == root_doc:
         for caption, pages in navigation(content[0]).items():
             content[0] += _tree(f":caption: {caption}", *(f"/{page}" for page in pages))
-    elif name.endswith("/README"):
-        content[0] += _tree(":titlesonly:", *(page for page in PAGE.findall(content[0]) if "/" not in page))
+    elif name.endswith("/README") and (beside := [page for page in PAGE.findall(content[0]) if "/" not in page]):
+        content[0] += _tree(":titlesonly:", *beside)
 
 
 def _tree(option: str, *pages: str) -> str:

@@ -13,7 +13,7 @@ import click
 from gateway.cli import program
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("samples/*.md"))]
 # A block without a language is a shell's too, or a command could hide there; what is none is called text.
 SHELLS = ("", "sh", "console", "bash")
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
