@@ -55,7 +55,9 @@ async def test_a_job_from_line_to_clip(desk: Desk) -> None:
         {"inference_time": 0.0},
         None,
     )
-    result = (await desk.http.get(first["response_url"], headers=headers)).json()
+    answer = await desk.http.get(first["response_url"], headers=headers)
+    assert answer.headers["x-fal-request-id"] == job.id
+    result = answer.json()
     assert result["seed"] == 7
     assert (result["video"]["file_size"], result["video"]["file_name"]) == (10, f"{job.id}.mp4")
     assert (await desk.http.get(result["video"]["url"])).content == b"0123456789"

@@ -231,10 +231,19 @@ def with_hugging_face(here: dict[str, str], idle: dict[str, str], folder: Path, 
 
     found: dict[str, Any] = {"clips": {}, "revoked": {}, "jobs": {}}
     # Its own names for the size are those of each provider.
-    shape = {"fal-ai": {"aspect_ratio": "1:1"}, "replicate": {"aspect_ratio": "1:1"}, "together": {"ratio": "1:1"}}
+    shape: dict[Any, dict[str, str]] = {
+        "fal-ai": {"aspect_ratio": "1:1"},
+        "replicate": {"aspect_ratio": "1:1"},
+        "together": {"ratio": "1:1"},
+    }
     for provider, ratio in shape.items():
         client = huggingface_hub.InferenceClient(provider=provider, api_key=here["token"])
-        options = {"num_frames": 30, "negative_prompt": ["fog", "text"], "seed": 7, "num_inference_steps": 4}
+        options: dict[str, Any] = {
+            "num_frames": 30,
+            "negative_prompt": ["fog", "text"],
+            "seed": 7,
+            "num_inference_steps": 4,
+        }
         more = {"resolution": "480p", **ratio}
         clip = client.text_to_video(PROMPT, model="leakdrill/turbo", extra_body=more, **options)
         (folder / f"{provider}.mp4").write_bytes(clip)
@@ -254,7 +263,7 @@ def with_hugging_face(here: dict[str, str], idle: dict[str, str], folder: Path, 
         person = ask(idle, "POST", "/control/tokens", {"principal": provider, "cohort": "alpha"})
         client = huggingface_hub.InferenceClient(provider=provider, api_key=person["token"])
 
-        def until_refused(client: Any = client, provider: str = provider) -> None:
+        def until_refused(client: Any = client, provider: Any = provider) -> None:
             found["revoked"][provider] = refused(lambda: client.text_to_video(PROMPT, model="leakdrill/turbo"))
 
         waiting = threading.Thread(target=until_refused)
