@@ -172,7 +172,8 @@ async def test_limits_failures_and_repetitions_are_those_of_the_other_face(make_
     headers = await key(desk)
     once = {**headers, "Idempotency-Key": "one"}
     first = await submitted(desk, once)
-    assert (await submitted(desk, once))["request_id"] == first["request_id"]
+    again = await desk.http.post(APP, json={"prompt": "rain"}, headers=once)
+    assert (again.json()["request_id"], again.headers["idempotent-replayed"]) == (first["request_id"], "true")
     reused = await desk.http.post(APP, json={"prompt": "snow"}, headers=once)
     assert (reused.status_code, reused.json()["error_type"]) == (409, "idempotency_key_reused")
     full = await desk.http.post(APP, json={"prompt": "rain"}, headers=headers)
