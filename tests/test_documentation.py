@@ -1,6 +1,5 @@
 """What is not documented does not exist: settings, routes, error codes, event kinds, commands, links between pages."""
 
-import json
 import re
 from pathlib import Path
 
@@ -88,8 +87,8 @@ def test_the_versions_of_clients_are_those_that_are_pinned() -> None:
         text = (ROOT / "tests" / "acceptance" / path).read_text()
         pinned |= dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", text, re.MULTILINE))
     for folder in ("node", "clients-node"):
-        wanted = json.loads((ROOT / "tests" / "acceptance" / folder / "package.json").read_text())["dependencies"]
-        pinned |= {f"{name} (Node)": version for name, version in wanted.items()}
+        text = (ROOT / "tests" / "acceptance" / folder / "package.json").read_text()
+        pinned |= {f"{name} (Node)": version for name, version in re.findall(r'"([@a-z/-]+)": "([0-9.]+)"', text)}
     page = (ROOT / "docs" / "clients.md").read_text()
     shown = re.findall(r"^\| ([^|]+) \| ([0-9.]+) \| .*`test_", page, re.MULTILINE)
     assert len(shown) >= 7

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 elsewhere: list[str] = []
 links: list[str] = []
@@ -100,7 +100,7 @@ def with_fal(here: dict[str, str], idle: dict[str, str], folder: Path, picture: 
     small = {"prompt": PROMPT, "resolution": "480p", "aspect_ratio": "1:1", "duration": "1", "seed": 7}
     fal_client.client.QUEUE_URL_FORMAT = f"{here['url']}/fal/"
     client = fal_client.SyncClient(key=here["token"])
-    seen = []
+    seen: list[Any] = []
     result = client.subscribe("leakdrill/turbo", small, with_logs=True, on_queue_update=seen.append)
     found["result"], found["seen"] = result, [type(one).__name__ for one in seen]
     found["clip"] = saved(result["video"]["url"], folder / "fal.mp4")
@@ -231,13 +231,9 @@ def with_hugging_face(here: dict[str, str], idle: dict[str, str], folder: Path, 
 
     found: dict[str, Any] = {"clips": {}, "revoked": {}, "jobs": {}}
     # Its own names for the size are those of each provider.
-    shape: dict[Any, dict[str, str]] = {
-        "fal-ai": {"aspect_ratio": "1:1"},
-        "replicate": {"aspect_ratio": "1:1"},
-        "together": {"ratio": "1:1"},
-    }
+    shape = {"fal-ai": {"aspect_ratio": "1:1"}, "replicate": {"aspect_ratio": "1:1"}, "together": {"ratio": "1:1"}}
     for provider, ratio in shape.items():
-        client = huggingface_hub.InferenceClient(provider=provider, api_key=here["token"])
+        client = huggingface_hub.InferenceClient(provider=cast(Any, provider), api_key=here["token"])
         options: dict[str, Any] = {
             "num_frames": 30,
             "negative_prompt": ["fog", "text"],
@@ -261,9 +257,9 @@ def with_hugging_face(here: dict[str, str], idle: dict[str, str], folder: Path, 
     point_at(idle)
     for provider in shape:
         person = ask(idle, "POST", "/control/tokens", {"principal": provider, "cohort": "alpha"})
-        client = huggingface_hub.InferenceClient(provider=provider, api_key=person["token"])
+        client = huggingface_hub.InferenceClient(provider=cast(Any, provider), api_key=person["token"])
 
-        def until_refused(client: Any = client, provider: Any = provider) -> None:
+        def until_refused(client: Any = client, provider: str = provider) -> None:
             found["revoked"][provider] = refused(lambda: client.text_to_video(PROMPT, model="leakdrill/turbo"))
 
         waiting = threading.Thread(target=until_refused)
