@@ -151,12 +151,13 @@ def test_the_versions_of_clients_are_those_that_are_pinned() -> None:
     for path in pins:  # later ones count: the first has older versions of what the last has
         text = (ROOT / "tests" / "acceptance" / path).read_text()
         pinned |= dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", text, re.MULTILINE))
-    node = (ROOT / "tests/acceptance/node/package.json").read_text()
-    pinned["openai (Node)"] = re.findall(r'"openai": "([0-9.]+)"', node)[0]
+    for folder in ("node", "clients-node"):
+        text = (ROOT / "tests" / "acceptance" / folder / "package.json").read_text()
+        pinned |= {f"{name} (Node)": version for name, version in re.findall(r'"([@a-z/-]+)": "([0-9.]+)"', text)}
     page = (ROOT / "docs" / "clients.md").read_text()
     shown = re.findall(r"^\| ([^|]+) \| ([0-9.]+) \| .*`test_", page, re.MULTILINE)
     assert len(shown) >= 7
     for client, version in shown:
-        name = client.replace("`", "").replace(" (Python)", "").replace("_", "-").lower()
-        name = "openai (Node)" if "Node" in client else name
+        name = client.replace("`", "").replace(" (Python)", "").replace("_", "-")
+        name = name if "Node" in name else name.lower()
         assert pinned[name].startswith(version), client

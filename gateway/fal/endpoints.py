@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 
 from gateway.errors import APIError, InvalidRequest, NotFound, ServerFault, UnprocessableRequest
 from gateway.fal.schemas import Arguments, Cancelling, File, Result, Status, Submitted, status_of
@@ -30,6 +30,8 @@ router = APIRouter(tags=["fal"])
 APP = "/fal/{owner}/{alias}"
 FROM_WORDS, FROM_PICTURE = "text-to-video", "image-to-video"
 TASKS = (FROM_WORDS, FROM_PICTURE)
+# By this header the JavaScript client knows which request a result is of.
+ID_HEADER = "x-fal-request-id"
 
 Owner = Annotated[str, Path(json_schema_extra={"enum": [catalog.PUBLISHER]})]
 Alias = Annotated[str, Path(json_schema_extra={"enum": list(catalog.MODELS)})]
@@ -64,7 +66,9 @@ async def status(
 
 
 @router.get(APP + "/requests/{request_id}")
-async def result(owner: Owner, alias: Alias, request_id: str, request: Request, ctx: Ctx, token: Reader) -> Result:
+async def result(
+    owner: Owner, alias: Alias, request_id: str, request: Request, response: Response, ctx: Ctx, token: Reader
+) -> Result:
     """The clip of a video that is done, as a signed link."""
     _ensure_app(owner, alias)
     now = ctx.clock.now()
@@ -75,6 +79,7 @@ async def result(owner: Owner, alias: Alias, request_id: str, request: Request, 
         raise _failure(job)
     outputs.ready(ctx.settings.media, job, "video", now=now, param="request_id")
     url, _ = links.signed(ctx, request, job.id)
+    response.headers[ID_HEADER] = job.id
     return Result(video=File(url=url, file_name=f"{job.id}.mp4", file_size=job.bytes), seed=job.request.seed)
 
 

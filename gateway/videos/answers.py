@@ -41,6 +41,4 @@ def video_answer(standing: Standing) -> Response:
     if standing.eta_seconds is not None:
         headers["leakdrill-eta-ms"] = str(int(standing.eta_seconds * 1000))
         headers["openai-poll-after-ms"] = str(standing.poll_after_ms)
-    if standing.replayed:
-        headers["idempotent-replayed"] = "true"
     return _Wire(wire(job), headers)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from gateway.errors import ANSWER_HEADERS
 from gateway.faults.service import FATE
 from gateway.jobs import RenderRequest, catalog, id_at, service
 from gateway.jobs.service import Standing
@@ -21,6 +22,8 @@ from gateway.limits.repeats import Attempt
 from gateway.tokens import Token
 from gateway.web.bodies import Body
 from gateway.web.context import Context
+
+REPLAYED = (b"idempotent-replayed", b"true")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,16 @@ class Order:
 async def placed(
     place: Callable[[Order], Awaitable[Standing]], ctx: Context, request: Request, token: Token, body: Body
 ) -> Standing:
-    """What `place` makes of this request, or the video that the very same request made before."""
+    """What `place` makes of this request, or the video that the very same request made before; the answer says so."""
+    standing = await _placed(place, ctx, request, token, body)
+    if standing.replayed:
+        request.scope.setdefault(ANSWER_HEADERS, []).append(REPLAYED)
+    return standing
+
+
+async def _placed(
+    place: Callable[[Order], Awaitable[Standing]], ctx: Context, request: Request, token: Token, body: Body
+) -> Standing:
     headers, route = request.scope["headers"], f"POST {request.scope['path']}"
     if body.files:
         files = {name: upload.path for name, upload in body.files.items()}

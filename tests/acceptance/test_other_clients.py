@@ -23,6 +23,7 @@ from tls import certificate
 PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HERE = Path(__file__).parent / "clients"
+NODE = Path(__file__).parent / "clients-node"
 PIP = ["bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
 OWN = ("FAL_", "REPLICATE_", "TOGETHER_", "HF_")
 REFUSED = "It is unknown, expired or no longer accepted"
@@ -72,15 +73,19 @@ def person(live: Live) -> dict[str, str]:
     return {"url": live.url, "admin": live.supervisor.admin_token, **own}
 
 
+def without_own() -> dict[str, str]:
+    """The environment, without what the clients would read from it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+
+
 def driven(client: str, python: Path | str, gateways: tuple[Live, Live], folder: Path, **variables: str) -> Any:
     """What the client's driver found."""
     first = folder / "first.png"
     first.write_bytes(picture(480, 480))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     ran = subprocess.run(
         [str(python), str(HERE / "videos.py"), client, str(folder), str(first)],
         input="".join(f"{json.dumps(person(live))}\n" for live in gateways),
-        env={**kept, **variables, "HOME": str(folder)},
+        env={**without_own(), **variables, "HOME": str(folder)},
         capture_output=True,
         text=True,
         timeout=180,
@@ -175,6 +180,43 @@ def test_together(environment: Path, gateways: tuple[Live, Live], tmp_path: Path
     ensure_told_alike(found, "revoked", "submit_after")
 
 
+def test_the_node_clients(
+    request: pytest.FixtureRequest,
+    gateways: tuple[Live, Live],
+    tmp_path: Path,
+    plays: Plays,
+    need_tool: Callable[[str, str], str],
+) -> None:
+    node = need_tool("node", "apt-get install nodejs (20 or newer)")
+    npm = need_tool("npm", "apt-get install npm")
+    assert request.config.cache is not None
+    files = [NODE / name for name in ("package.json", "package-lock.json", "videos.mjs")]
+    install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    folder = installed(request.config.cache, "clients-node", files, install)
+    ran = subprocess.run(
+        [node, str(folder / "videos.mjs"), str(tmp_path)],
+        input="".join(f"{json.dumps(person(live))}\n" for live in gateways),
+        env=without_own(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert {name: plays(one["clip"]) for name, one in found.items()} == dict.fromkeys(
+        ("fal", "replicate"), (480, 480, 30)
+    )
+    for name, (waits, bad) in {"fal": ("IN_QUEUE", "ValidationError"), "replicate": ("starting", "ApiError")}.items():
+        one = found[name]
+        assert (one["waits"], one["jobs"]) == (waits, {"queued": 1, "running": 0})
+        assert (one["badRatio"]["name"], one["badRatio"]["status"]) == (bad, 422)
+        assert (one["revoked"]["name"], one["revoked"]["status"]) == ("ApiError", 401)
+        assert one["revoked"] == one["wrongKey"]
+    assert found["fal"]["same"] is True
+    # Replicate's list holds what came by way of fal, too.
+    assert (found["replicate"]["pages"], found["replicate"]["cancelled"]) == ([2], "canceled")
+
+
 def block(word: str) -> str:
     """The lines of the page that hold `word`."""
     (found,) = [text for text in BLOCK.findall(PAGE.read_text()) if word in text]
@@ -198,14 +240,13 @@ def test_hugging_face(gateways: tuple[Live, Live], tmp_path: Path, plays: Plays)
 
 def test_the_lines_of_the_page(environment: Path, gateways: tuple[Live, Live], tmp_path: Path) -> None:
     live, _ = gateways
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     running = {}
     for client in ("fal_client", "replicate", "together", "huggingface_hub"):
         lines = block(f"import {client}\n").replace("http://127.0.0.1:8000", live.url)
         lines = lines.replace("ldk_…", live.issue()["token"])
         python = sys.executable if client == "huggingface_hub" else str(environment)
         (tmp_path / client).mkdir()
-        running[client] = subprocess.Popen([python, "-c", lines], cwd=tmp_path / client, env=kept)
+        running[client] = subprocess.Popen([python, "-c", lines], cwd=tmp_path / client, env=without_own())
     for client, process in running.items():
         assert process.wait(120) == 0, client
         assert (tmp_path / client / "clip.mp4").read_bytes()[4:8] == b"ftyp", client
@@ -219,7 +260,6 @@ def test_fal_over_tls_by_its_environment_alone(environment: Path, gateways: tupl
         "small = {'prompt': 'rain', 'resolution': '480p', 'duration': 1}\n"
         "print(fal_client.subscribe('leakdrill/turbo', small)['video']['url'])\n"
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     with proxy_before(live.url, server) as proxy:
         own = {
             "FAL_QUEUE_RUN_HOST": proxy.url.removeprefix("https://") + "/fal",
@@ -227,7 +267,7 @@ def test_fal_over_tls_by_its_environment_alone(environment: Path, gateways: tupl
             "SSL_CERT_FILE": str(tmp_path / "server.pem"),
         }
         ran = subprocess.run(
-            [str(environment), "-c", lines], env={**kept, **own}, capture_output=True, text=True, timeout=120
+            [str(environment), "-c", lines], env={**without_own(), **own}, capture_output=True, text=True, timeout=120
         )
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.startswith(f"{proxy.url}/media/")

@@ -55,7 +55,9 @@ async def test_a_job_from_line_to_clip(desk: Desk) -> None:
         {"inference_time": 0.0},
         None,
     )
-    result = (await desk.http.get(first["response_url"], headers=headers)).json()
+    answer = await desk.http.get(first["response_url"], headers=headers)
+    assert answer.headers["x-fal-request-id"] == job.id
+    result = answer.json()
     assert result["seed"] == 7
     assert (result["video"]["file_size"], result["video"]["file_name"]) == (10, f"{job.id}.mp4")
     assert (await desk.http.get(result["video"]["url"])).content == b"0123456789"
@@ -170,7 +172,8 @@ async def test_limits_failures_and_repetitions_are_those_of_the_other_face(make_
     headers = await key(desk)
     once = {**headers, "Idempotency-Key": "one"}
     first = await submitted(desk, once)
-    assert (await submitted(desk, once))["request_id"] == first["request_id"]
+    again = await desk.http.post(APP, json={"prompt": "rain"}, headers=once)
+    assert (again.json()["request_id"], again.headers["idempotent-replayed"]) == (first["request_id"], "true")
     reused = await desk.http.post(APP, json={"prompt": "snow"}, headers=once)
     assert (reused.status_code, reused.json()["error_type"]) == (409, "idempotency_key_reused")
     full = await desk.http.post(APP, json={"prompt": "rain"}, headers=headers)

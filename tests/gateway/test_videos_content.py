@@ -215,8 +215,8 @@ async def test_a_file_that_goes_between_two_looks_is_not_found(desk: Desk) -> No
 
     app = FastAPI()
     app.state.context = desk.context
-    asgi = {"spec_version": "2.4"}
-    await response({"type": "http", "method": "GET", "headers": [], "asgi": asgi, "app": app}, receive, send)
+    scope = {"type": "http", "method": "GET", "path": "/media/x", "headers": [], "asgi": {"spec_version": "2.4"}}
+    await response({**scope, "app": app}, receive, send)
     assert sent[0]["status"] == 404
     assert b"content_expired" in sent[1]["body"]
 
