@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What somebody gets who installs the wheel: an empty environment, an empty directory, an empty home, and every command.
-# Prints how large the environment is, and how long each step took.
+# Prints how much the installation adds to the environment, and when each step was over.
 #
 #   scripts/check-wheel.sh [PYTHON]      # PYTHON: the one that it is installed for, 3.11 or newer
 #
@@ -10,6 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 builder=${BUILDER:-$root/.venv/bin/python}
 python=${1:-$builder}
+# What a plain installation may weigh besides the one program that we do not choose the size of.
+most_mb=250
 room=$(mktemp -d)
 started=()
 tidy() {
@@ -18,6 +20,7 @@ tidy() {
 }
 trap tidy EXIT
 mkdir "$room/home" "$room/empty"
+"$python" -m venv "$room/env"
 
 # How this machine reaches its package index, and which processor numpy shall believe in, are its own affairs.
 kept=()
@@ -45,9 +48,10 @@ install() {
     [ "${LEAKDRILL_REQUIRE:-}" != all ] || { echo "FAILED: $1 cannot be installed"; exit 1; }
     echo "SKIPPED: pip cannot install what $1 depends on, see above; nothing was checked"; exit 0
   fi
-  size=$(du -sm "$("$room/env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" | cut -f1)
-  echo "$((SECONDS - begun)) s  pip install ${1##*/}: $size MB"
+  size=$(($(megabytes "$packages") - empty_mb)) ffmpeg=$(megabytes "$packages/imageio_ffmpeg/binaries")
+  echo "$((SECONDS - begun)) s  pip install ${1##*/}: $size MB, $ffmpeg of them ffmpeg"
 }
+megabytes() { du -sm "$1" | cut -f1; }
 port() { "$room/env/bin/python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # Waits for an address of the `up` that runs, as long as that runs.
 await() {
@@ -70,10 +74,12 @@ down() {
 
 (cd "$root" && "$builder" -m hatchling build -d "$room/dist" >/dev/null 2>&1)
 wheel=$(echo "$room"/dist/leakdrill-*.whl)
-"$python" -m venv "$room/env"
+packages=$("$room/env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+empty_mb=$(megabytes "$packages")
 echo "$("$room/env/bin/python" -V), $(basename "$wheel"), $(du -k "$wheel" | cut -f1) kB"
 
 install "$wheel"
+((size - ffmpeg <= most_mb)) || { echo "FAILED: $((size - ffmpeg)) MB without ffmpeg, $most_mb at the most"; exit 1; }
 gateway=$(port) page=$(port)
 step 0 "--help" leakdrill --help
 step 0 "doctor" leakdrill doctor --port "$gateway" --page-port "$page"

@@ -65,6 +65,7 @@ def test_the_wheel_holds_every_file_of_every_package_and_the_class_material(whee
     expected |= {name.replace("docs/class", "seeds/class", 1) for name in tracked("docs/class")}
     found = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
     assert found == expected
+    assert "leakdrill_pytest/py.typed" in found
     kinds = {Path(name).suffix for name in found}
     assert kinds >= {".py", ".yaml", ".json", ".j2", ".md", ".css", ".js", ".sh"}
 
@@ -82,7 +83,7 @@ def test_the_wheel_says_what_it_needs_and_offers(wheel: zipfile.ZipFile) -> None
     assert "[pytest11]\nleakdrill_pytest = leakdrill_pytest" in entries
 
 
-def test_the_source_archive_builds_and_tests_by_itself(built: Path) -> None:
+def test_the_source_archive_holds_what_builds_and_tests_it(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         found = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
