@@ -45,6 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.webhooks",
         "gateway.shares",
         "gateway.notices",
+        "gateway.telemetry",
     ),
     ("gateway.web",),
     ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures"),

@@ -20,6 +20,7 @@ from gateway.jobs import Job, RenderRequest, derive, id_at, outputs, service
 from gateway.jobs.service import Standing
 from gateway.limits import repeats
 from gateway.limits.repeats import Attempt
+from gateway.telemetry import TRACEPARENT
 from gateway.tokens import Token
 from gateway.videos import catalog
 from gateway.videos.forms import CreateVideo, EditVideo, ExtendVideo, Form, RemixVideo
@@ -30,14 +31,15 @@ from gateway.web.context import Context
 
 @dataclass(frozen=True)
 class Order:
-    """A request for a video: who asks, with what body, what tells it from the same request sent again, and the failure
-    that its job is bound to meet."""
+    """A request for a video: who asks, with what body, what tells it from the same request sent again, the failure that
+    its job is bound to meet, and its span where requests are traced."""
 
     ctx: Context
     token: Token
     body: Body
     attempt: Attempt | None
     fate: str | None
+    traceparent: str | None
 
 
 async def placed(
@@ -54,7 +56,8 @@ async def placed(
         made = await service.made_before(ctx.store, ctx.line, token, attempt, now=ctx.clock.now())
         if made is not None:
             return made
-    return await place(Order(ctx, token, body, attempt, request.scope.get(FATE)))
+    scope = request.scope
+    return await place(Order(ctx, token, body, attempt, scope.get(FATE), scope.get(TRACEPARENT)))
 
 
 async def create(order: Order) -> Standing:
@@ -203,6 +206,7 @@ async def _submit(order: Order, request: RenderRequest, id: str | None = None) -
             fate=order.fate,
             tier=ctx.limits.tiers.of(order.token.tier),
             attempt=order.attempt,
+            traceparent=order.traceparent,
         )
     except BaseException:
         ctx.inputs.drop(request.input)
