@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
@@ -79,6 +80,9 @@ from gateway.web.hot import HotCalls, Layered
 from gateway.web.limits import BodyLimit, RequestId
 from gateway.webhooks.delivery import Deliverer
 from gateway.webhooks.sending import Sender
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 log = logging.getLogger("leakdrill.gateway")
 
@@ -227,8 +231,10 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
     await store.close()
 
 
-def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring) -> FastAPI:
-    """The gateway. It owns `store` from now on and closes it at the end."""
+def create_app(
+    settings: Settings, *, store: Store, clock: Clock, keys: Keyring, tracer: Tracer | None = None
+) -> FastAPI:
+    """The gateway. It owns `store` from now on and closes it at the end. With a `tracer`, requests are traced."""
     limits, clients = RequestLimits(load_tiers(settings.tiers_file)), ClientBook()
     faults = FaultDesk(store, clock, header=settings.fault_header)
     inputs = Inputs(settings.inputs, settings.allow_private_targets)
@@ -275,6 +281,10 @@ def create_app(settings: Settings, *, store: Store, clock: Clock, keys: Keyring)
     app.state.context = context
     add_handlers(app)
     _wrap(app, context)
+    if tracer is not None:
+        from gateway.telemetry.requests import TracedRequests
+
+        app.surround(TracedRequests, tracer=tracer)
     for router in ROUTERS:
         # Not `include_router`, which matches every request once for the router and again for the route.
         app.router.routes.extend(router.routes)

@@ -74,6 +74,7 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     # These cost half a second; a command that only prints help does not pay it.
     import uvicorn
 
+    from gateway import telemetry
     from gateway.app import create_app
     from gateway.jobs.surroundings import ensure_fit
     from gateway.store import open_store
@@ -81,6 +82,7 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     from gateway.web.faults import Protocol
 
     configure_logging(settings, "gateway")
+    tracing = telemetry.begun(settings, "gateway")
     prepare_data(settings)
     _bring_along(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
@@ -88,7 +90,12 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     store = open_store(settings.database)
     listener = listen(settings.host, settings.port)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    app = create_app(settings, store=store, clock=clock or SystemClock(), keys=keys)
+    if tracing is not None:
+        from gateway.telemetry.store import TracedStore
+
+        store = TracedStore(store, tracing.tracer)
+    tracer = tracing.tracer if tracing else None
+    app = create_app(settings, store=store, clock=clock or SystemClock(), keys=keys, tracer=tracer)
     # What is there by now stays for as long as the process lives; no collection need walk it again.
     gc.collect()
     gc.freeze()
@@ -106,6 +113,8 @@ def run_gateway(settings: Settings, clock: Clock | None = None) -> None:
     die_with_parent()
     _server(config).run(sockets=[listener])
     _heed_no_more()
+    if tracing is not None:
+        tracing.close()
 
 
 def _bring_along(settings: Settings) -> None:
@@ -163,6 +172,7 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
 
 def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
+    from gateway import telemetry
     from gateway.jobs.rendering import Renderer
     from gateway.jobs.surroundings import ensure_fit
     from gateway.jobs.worker import WorkerProcess
@@ -170,14 +180,23 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
     from gateway.tokens.keys import load_keyring
 
     configure_logging(settings, "worker")
+    tracing = telemetry.begun(settings, "worker")
     prepare_data(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
     die_with_parent()
-    renderer = Renderer(settings, load_keyring(settings).marks)
+    marks = load_keyring(settings).marks
+    if tracing is None:
+        renderer = Renderer(settings, marks)
+    else:
+        from gateway.telemetry.attempts import AttemptSpans, TracedRenderer
+
+        renderer = TracedRenderer(settings, marks, tracing.tracer)
 
     async def work() -> None:
         store = open_store(settings.database)
-        worker = WorkerProcess(settings, store, clock or SystemClock(), renderer, slots=slots)
+        spans = AttemptSpans(tracing, store) if tracing is not None else None
+        used = store if spans is None else spans.store
+        worker = WorkerProcess(settings, used, clock or SystemClock(), renderer, slots=slots, spans=spans)
         _heed_signals(asyncio.get_running_loop(), worker.stop)
         try:
             await worker.run()
@@ -186,3 +205,5 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
 
     asyncio.run(work())
     _heed_no_more()
+    if tracing is not None:
+        tracing.close()

@@ -113,6 +113,10 @@ class Settings(BaseSettings):
         "text", description="How the processes write their log: text, or json, an object a line."
     )
 
+    otlp_endpoint: str = Field(
+        "", pattern="^(https?://.+)?$", description="Base URL of an OTLP/HTTP receiver of traces; empty means none."
+    )
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:

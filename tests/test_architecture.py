@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.webhooks",
         "gateway.shares",
         "gateway.notices",
+        "gateway.telemetry",
     ),
     ("gateway.web",),
     (

@@ -12,7 +12,7 @@ from gateway.jobs.line import Line, Load, running_seconds
 from gateway.jobs.room import MAX_RETRY_AFTER
 from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
-from gateway.store import Connection, Store, defects, events, fairness, jobs, polls, taking, tokens, turns
+from gateway.store import Connection, Store, defects, events, fairness, jobs, polls, taking, tokens, traceparents, turns
 from gateway.store.defects import Defect
 from gateway.store.jobs import Job, JobStatus, RenderRequest
 from gateway.store.tokens import Token
@@ -53,6 +53,7 @@ async def submit(
     fate: str | None = None,
     tier: Tier | None = None,
     attempt: Attempt | None = None,
+    traceparent: str | None = None,
 ) -> Standing:
     """Queues a job. The token is checked again inside the transaction, so that none slips past a revocation.
 
@@ -75,6 +76,8 @@ async def submit(
         job = jobs.insert(
             tx, id=id, accessor=token.accessor, request=request, at=now, priority=priority, turn=turn, fate=fate
         )
+        if traceparent is not None:
+            traceparents.put(tx, id, traceparent)
         if tx.sight is not None and tx.sight.blurred(tx):
             taking.spare_late(tx, job)
         if attempt is not None:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fake_model import Interrupted, PipelineError, VideoPipeline
 from fake_model.variants import variant
@@ -41,6 +42,9 @@ from gateway.store import Store
 from gateway.store.completing import Finished
 from gateway.store.jobs import Job
 from gateway.store.workers import Worker
+
+if TYPE_CHECKING:
+    from gateway.telemetry.attempts import AttemptSpans
 
 log = logging.getLogger("leakdrill.worker")
 
@@ -88,7 +92,16 @@ class WorkerProcess:
     """`slots` renders at a time. `stop()` once: finish what renders, give back what is merely held, claim no more.
     Twice: give everything back and leave."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, renderer: Renderer, *, slots: int = 1) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        renderer: Renderer,
+        *,
+        slots: int = 1,
+        spans: AttemptSpans | None = None,
+    ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._settings = settings
         self._store = store
@@ -101,6 +114,8 @@ class WorkerProcess:
         self._leaving = asyncio.Event()
         self._look_now = asyncio.Event()
         self._finisher = Finisher(self._complete_all)
+        self._begin = self._attempt if spans is None else spans.around(self._attempt, self.name)
+        self._hand_in = self._finisher.publish if spans is None else spans.publishing(self._finisher.publish)
 
     def stop(self) -> None:
         """Drain; called again, interrupt the renders and release their jobs. Nobody waits for simulated time."""
@@ -139,7 +154,7 @@ class WorkerProcess:
             self._store,
             self._clock,
             self._draining,
-            self._attempt,
+            self._begin,
             self._look_now.set,
             self._finisher,
         )
@@ -225,9 +240,7 @@ class WorkerProcess:
                 log.warning("action=input_not_removed worker=%s job=%s reason=%s", self.name, job.id, exc)
 
     async def _publish(self, job: Job, output: Path, produced: Produced) -> None:
-        done = await self._finisher.publish(
-            job, Finished(job.id, job.attempt, output.name, produced.size, produced.next_tick)
-        )
+        done = await self._hand_in(job, Finished(job.id, job.attempt, output.name, produced.size, produced.next_tick))
         if not done:
             self._discard(output)
             log.info("action=output_discarded worker=%s job=%s attempt=%s", self.name, job.id, job.attempt)

@@ -19,6 +19,7 @@ from gateway.jobs import RenderRequest, catalog, id_at, service
 from gateway.jobs.service import Standing
 from gateway.limits import repeats
 from gateway.limits.repeats import Attempt
+from gateway.telemetry import TRACEPARENT
 from gateway.tokens import Token
 from gateway.web.bodies import Body
 from gateway.web.context import Context
@@ -28,14 +29,15 @@ REPLAYED = (b"idempotent-replayed", b"true")
 
 @dataclass(frozen=True)
 class Order:
-    """A request for a video: who asks, with what body, what tells it from the same request sent again, and the failure
-    that its job is bound to meet."""
+    """A request for a video: who asks, with what body, what tells it from the same request sent again, the failure that
+    its job is bound to meet, and its span where requests are traced."""
 
     ctx: Context
     token: Token
     body: Body
     attempt: Attempt | None
     fate: str | None
+    traceparent: str | None
 
 
 async def placed(
@@ -61,7 +63,8 @@ async def _placed(
         made = await service.made_before(ctx.store, ctx.line, token, attempt, now=ctx.clock.now())
         if made is not None:
             return made
-    return await place(Order(ctx, token, body, attempt, request.scope.get(FATE)))
+    scope = request.scope
+    return await place(Order(ctx, token, body, attempt, scope.get(FATE), scope.get(TRACEPARENT)))
 
 
 async def submit(order: Order, request: RenderRequest, id: str | None = None) -> Standing:
@@ -79,6 +82,7 @@ async def submit(order: Order, request: RenderRequest, id: str | None = None) ->
             fate=order.fate,
             tier=ctx.limits.tiers.of(order.token.tier),
             attempt=order.attempt,
+            traceparent=order.traceparent,
         )
     except BaseException:
         ctx.inputs.drop(request.input)
