@@ -199,6 +199,24 @@ def test_a_class_that_is_too_small_keeps_somebody_out() -> None:
     assert report.exit_code(0) == 1
 
 
+class FullLine(ClassGateway):
+    """Its line is full, and it says when to come again."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/videos" and request.method == "POST" and not self.revoked:
+            error = {"error": {"code": "queue_full", "message": "The line is full."}}
+            return httpx.Response(429, json=error, headers={"Retry-After": "11"})
+        return await super().handle_async_request(request)
+
+
+def test_who_is_asked_to_wait_waits() -> None:
+    report = lesson(FullLine(), students=1)
+    before = [one.started for one in report.requests if one.surface == "submit" and one.status == 429]
+    assert len(before) >= 3
+    assert min(later - earlier for earlier, later in pairwise(before)) >= 11
+    assert (report.clips, report.failures, report.exit_code(0)) == (0, [], 0)
+
+
 def test_a_gateway_that_is_away_is_told_and_ends_the_lesson_all_the_same() -> None:
     report = lesson(ClassGateway(down=True, seats=0))
     assert (report.joined, {each.words for each in report.not_joined}) == (0, {"409 class_full"})
