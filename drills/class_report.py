@@ -209,10 +209,17 @@ def _is_failure(asked: Asked, cut: Cut | None) -> bool:
     """Whether an answer is one that a good gateway does not give: none at all, an error of its own, or a refusal of
     somebody whose access had not been touched. Why somebody could not join is told apart."""
     if asked.outcome == "fault":
-        return True
+        return not _was_cut_short(asked, cut)
     untouched = cut is None or asked.ended < cut.requested_at
     refused = asked.outcome in ("refused", "unclear") and asked.code not in PATIENCE
     return untouched and refused and asked.surface != "join"
+
+
+def _was_cut_short(asked: Asked, cut: Cut | None) -> bool:
+    """Whether a clip was under way when access was cut: the gateway then resets the connection, as it says it does."""
+    if cut is None or asked.surface != "signed_link" or asked.status is not None:
+        return False
+    return asked.started <= cut.acknowledged_at and asked.ended >= cut.requested_at
 
 
 def _said(asked: Asked) -> str:

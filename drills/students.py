@@ -28,7 +28,6 @@ BEFORE_JOINING = (0.0, 45.0)
 BETWEEN_CLIPS = (15.0, 45.0)
 BETWEEN_TRIES = (2.0, 6.0)
 QUICKEST = 0.5
-POLL_SECONDS = (0.5, 3.0)
 JOIN_TRIES = 5
 END_SECONDS = 45.0
 
@@ -85,13 +84,14 @@ class Student:
 
     async def _make_a_clip(self) -> bool:
         """Order, wait as told, watch. False where that was refused; then what was made before is tried as well."""
-        if (video := await self._order()) is None:
-            await self._try_the_rest()
+        asked, video = await self._order()
+        if video is None:
+            if asked.outcome == "refused":
+                await self._try_the_rest()
             return False
         self._video = video
-        wait = POLL_SECONDS[0]
         while not self._leaving.is_set():
-            await self._rest(wait)
+            await self._rest(self._wait)
             asked, answer = await self._poll()
             if asked.outcome == "refused":
                 self.seen.stopped += 1
@@ -105,7 +105,6 @@ class Student:
             if answer.get("status") == "failed":
                 self._lose(answer)
                 return True
-            wait = self._wait
         return True
 
     def _lose(self, answer: Mapping[str, Any]) -> None:
@@ -128,12 +127,12 @@ class Student:
         if self._link:
             await self._ask("signed_link", "GET", self._link, bare=True)
 
-    async def _order(self) -> str | None:
+    async def _order(self) -> tuple[Asked, str | None]:
         traffic = self._traffic
         clip = self._chance.choices(traffic.clips, weights=[clip.weight for clip in traffic.clips])[0]
         order = form_of(clip, self._chance.choice(traffic.prompts))
         asked, answer = await self._ask("submit", "POST", "/v1/videos", json=order)
-        return str(answer["id"]) if asked.outcome == "accepted" and "id" in answer else None
+        return asked, str(answer["id"]) if asked.outcome == "accepted" and "id" in answer else None
 
     async def _poll(self) -> tuple[Asked, Mapping[str, Any]]:
         return await self._ask("poll", "GET", f"/v1/videos/{self._video}")
@@ -322,4 +321,4 @@ def _told_to_wait(response: httpx.Response | None) -> float:
     if (seconds := headers.get("retry-after", "")).isdigit():
         return float(seconds)
     told = headers.get("openai-poll-after-ms", "")
-    return min(POLL_SECONDS[1], max(POLL_SECONDS[0], int(told) / 1000)) if told.isdigit() else POLL_SECONDS[0]
+    return max(QUICKEST, int(told) / 1000) if told.isdigit() else QUICKEST

@@ -71,6 +71,7 @@ def test_what_began_after_the_acknowledgement_and_was_accepted_is_a_late_accept(
         asked("submit", 100.0, 200),  # not after it
         asked("submit", 99.8, 401, ended=99.9),  # refused while the cut was under way
         asked("signed_link", 150, 403, "link_expired"),
+        asked("signed_link", 99.9, None, ended=100.2),  # a download that the cut ended
         asked("submit", 50, 429, "queue_full"),
     ],
 )
@@ -86,6 +87,9 @@ def test_what_nobody_is_to_blame_for_is_not_blamed(innocent: Asked) -> None:
         (asked("poll", 50, 404, "video_not_found"), "poll, /v1/videos: 404 video_not_found"),
         (asked("poll", 150, 503, "unavailable"), "poll, /v1/videos: 503 unavailable"),
         (asked("list", 150, None), "list, /v1/videos: no answer"),
+        (asked("poll", 99.9, None, ended=100.2), "poll, /v1/videos: no answer"),
+        (asked("signed_link", 90, None, ended=91), "signed_link, /v1/videos: no answer"),
+        (asked("signed_link", 150, None), "signed_link, /v1/videos: no answer"),
     ],
 )
 def test_what_should_not_have_been_met_is_a_failure(wrong: Asked, words: str) -> None:
@@ -197,6 +201,24 @@ def test_a_class_that_is_too_small_keeps_somebody_out() -> None:
     assert report.joined == 2
     assert [each.words for each in report.not_joined] == ["409 class_full"]
     assert report.exit_code(0) == 1
+
+
+class FullLine(ClassGateway):
+    """Its line is full, and it says when to come again."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/videos" and request.method == "POST" and not self.revoked:
+            error = {"error": {"code": "queue_full", "message": "The line is full."}}
+            return httpx.Response(429, json=error, headers={"Retry-After": "11"})
+        return await super().handle_async_request(request)
+
+
+def test_who_is_asked_to_wait_waits() -> None:
+    report = lesson(FullLine(), students=1)
+    before = [one.started for one in report.requests if one.surface == "submit" and one.status == 429]
+    assert len(before) >= 3
+    assert min(later - earlier for earlier, later in pairwise(before)) >= 11
+    assert (report.clips, report.failures, report.exit_code(0)) == (0, [], 0)
 
 
 def test_a_gateway_that_is_away_is_told_and_ends_the_lesson_all_the_same() -> None:
