@@ -63,7 +63,8 @@ def report(reading: Reading, plan: Sequence[Inject], incident: Incident) -> dict
         "log": _log(story),
         "left_out": _left_out(story),
     }
-    return _without_secrets(found)
+    told: dict[str, Any] = _without_secrets(found)
+    return told
 
 
 def exposures(story: Story) -> list[Exposure]:

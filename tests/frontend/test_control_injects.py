@@ -227,6 +227,6 @@ def test_open_pages_are_counted_without_knowing_whose_they_are() -> None:
     assert connected.count() == 1
     now[0] += SECONDS + 1
     assert connected.count() == 0
-    for number in range(MOST + 10):
-        connected.asked(f"{number:016x}")
+    for nth in range(MOST + 10):
+        connected.asked(f"{nth:016x}")
     assert connected.words() == f"{MOST} or more pages connected"
