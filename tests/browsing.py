@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from foreign import unavailable
 from live import eventually
@@ -38,6 +38,8 @@ def launched() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
         unavailable("chromium is not on this machine; install it with: apt-get install chromium")
+    # A machine that is busy is slow; what does not come about at all fails all the same.
+    expect.set_options(timeout=PATIENCE_MS / 2)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -48,6 +48,7 @@ JUDGED_BY_MEANING = [
     "POST /v1/webhook_endpoints",  # that the address may be called
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}",
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test",  # that the receiver answers
+    "PUT /control/injects/{inject_id}",  # that a line goes with one that is fired
     "PUT /control/profile",  # that there is such a profile
     "PUT /control/sunset",  # that its moments follow each other
 ]

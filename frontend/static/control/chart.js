@@ -88,11 +88,14 @@ export function draw(place, timeline) {
     const room = shape * 2 + size * 0.35 + wide(mark.label, size);
     const leftward = at + room > width;
     const [from, to] = leftward ? [at - room, at + shape] : [at - shape, at + room];
-    const free = from < 0 ? -1 : lane(lanes, from, to + size * 0.4);
-    const y = (free < 0 ? lanes.length - 1 : free) * lineHeight + size * 0.8;
+    const labelled = from < 0 ? -1 : lane(lanes, from, to + size * 0.4);
+    // Without room for its word a mark keeps its sign, and without room for that its line.
+    const free = labelled < 0 ? lane(lanes, at - shape, at + shape + size * 0.2) : labelled;
+    if (free < 0) continue;
+    const y = free * lineHeight + size * 0.8;
     const title = element("title", {}, mark.words);
     svg.append(element("path", { d: SHAPES[mark.kind](shape), transform: `translate(${at} ${y})`, class: `sign ${mark.kind}` }, title));
-    if (free < 0) continue;
+    if (labelled < 0) continue;
     const offset = shape + size * 0.35;
     svg.append(
       element(
