@@ -151,6 +151,7 @@ async def test_a_held_creation_ends_with_its_token(desk: Desk, ending: str) -> N
         answer = await task
     unknown = await desk.http.get(f"{V1}/predictions", headers={"Authorization": "Bearer ldk_unknown"})
     assert (answer.status_code, answer.content) == (401, unknown.content)
+    assert await desk.events("request.refused") == []
     (ended,) = await desk.events("stream.ended")
     assert (ended["data"]["use"], ended["data"]["events_after"]) == ("replicate submit", 0)
 
