@@ -1,7 +1,7 @@
 """`/fal/{owner}/{alias}`: submit, status, result, cancel.
 
-Source: fal_client 1.0.3 for Python and @fal-ai/client 1.10.1 for JavaScript, as they were seen on the wire. A job that
-failed is `COMPLETED`, and its result is an error.
+Source: fal_client 1.0.3 for Python and @fal-ai/client 1.10.1 for JavaScript, as they were seen on the wire, and fal's
+inference API reference for the status codes. A job that failed is `COMPLETED`, and its result is an error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from gateway.errors import APIError, InvalidRequest, NotFound, ServerFault, UnprocessableRequest
-from gateway.fal.schemas import Arguments, Cancelling, File, Result, Status, Submitted, status_of
+from gateway.fal.schemas import (
+    Arguments,
+    Cancelling,
+    Completed,
+    File,
+    InProgress,
+    InQueue,
+    Pending,
+    Result,
+    Submitted,
+    status_of,
+)
 from gateway.faults.failures import MODERATION_BLOCKED
 from gateway.jobs import Job, JobStatus, catalog, outputs, service
 from gateway.jobs.service import Standing
@@ -54,14 +65,27 @@ async def submit_task(
     return await _submitted(ctx, request, token, (owner, alias, task), fal_webhook)
 
 
-@router.get(APP + "/requests/{request_id}/status")
+@router.get(
+    APP + "/requests/{request_id}/status",
+    response_model=Completed | InQueue | InProgress,
+    responses={202: {"model": Pending, "description": "It is in the queue or in progress."}},
+)
 async def status(
-    owner: Owner, alias: Alias, request_id: str, request: Request, ctx: Ctx, token: Reader, logs: bool = False
-) -> Status:
+    owner: Owner,
+    alias: Alias,
+    request_id: str,
+    request: Request,
+    response: Response,
+    ctx: Ctx,
+    token: Reader,
+    logs: bool = False,
+) -> Completed | Pending:
     """Where a video stands; `logs` asks for how far its render is."""
     _ensure_app(owner, alias)
     now = ctx.clock.now()
     standing = await service.show(ctx.store, ctx.line, token, request_id, now=now)
+    if not standing.job.ended:
+        response.status_code = 202
     return status_of(standing, _urls(ctx, request, owner, alias, request_id)["response_url"], logs=logs, now=now)
 
 

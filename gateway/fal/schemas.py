@@ -14,7 +14,7 @@ from gateway.web.scenes import Scene
 
 
 class Arguments(Scene):
-    """What an application is called with. Unknown ones are left alone, as fal's own applications do."""
+    """What an application is called with. Unknown ones are left alone."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -82,7 +82,7 @@ class Completed(BaseModel):
     error_type: str | None
 
 
-Status = InQueue | InProgress | Completed
+Pending = InQueue | InProgress
 
 
 class File(BaseModel):
@@ -107,7 +107,7 @@ class Cancelling(BaseModel):
     status: Literal["CANCELLATION_REQUESTED"] = "CANCELLATION_REQUESTED"
 
 
-def status_of(standing: Standing, url: str, *, logs: bool, now: float) -> Status:
+def status_of(standing: Standing, url: str, *, logs: bool, now: float) -> Pending | Completed:
     """Where a job stands; `url` is that of its result, `now` Unix seconds."""
     job = standing.job
     if job.ended:

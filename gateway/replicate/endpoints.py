@@ -42,6 +42,8 @@ router = APIRouter(tags=["replicate"])
 V1 = "/replicate/v1"
 MODEL = V1 + "/models/{owner}/{name}"
 PAGE = 100
+# The client reshapes what came from tools older than 0.3.9.
+COG_VERSION = "0.14.0"
 
 Owner = Annotated[str, Path(json_schema_extra={"enum": [catalog.PUBLISHER]})]
 Name = Annotated[str, Path(json_schema_extra={"enum": list(catalog.MODELS)})]
@@ -179,6 +181,6 @@ def _version(variant: str) -> Version:
     return Version(
         id=version_id(variant),
         created_at=CREATED_AT,
-        cog_version="0.14.0",
+        cog_version=COG_VERSION,
         openapi_schema={**document, "components": {"schemas": schemas}},
     )

@@ -10,7 +10,7 @@ import re
 
 from fastapi import Request
 
-from gateway.errors import InvalidCredentials, StreamsExceeded
+from gateway.errors import InvalidCredentials, StoreUnavailable, StreamsExceeded
 from gateway.jobs import service
 from gateway.jobs.service import Standing
 from gateway.tokens import Token
@@ -47,7 +47,7 @@ async def until_ended(ctx: Context, request: Request, token: Token, standing: St
     surface = f"POST {request.scope['route'].path}"
     try:
         stream = await ctx.streams.begin(token.accessor, job.id, surface, surface_of(request.scope), stop)
-    except StreamsExceeded:
+    except (StreamsExceeded, StoreUnavailable):
         return standing
     loop, since = asyncio.get_running_loop(), 0
     until = loop.time() + seconds
@@ -56,9 +56,12 @@ async def until_ended(ctx: Context, request: Request, token: Token, standing: St
             try:
                 now = ctx.clock.now()
                 found = await service.look(ctx.store, ctx.line, token, job.id, since=since, now=now)
-            except InvalidCredentials:
+            except InvalidCredentials as exc:
                 stream.cut = True
-                raise
+                # The request was accepted when it began: how it ends is told as a stream's end, not as a refusal.
+                raise refusal() from exc
+            except StoreUnavailable:
+                found = None  # the video is in line; the next look may tell
             if found is not None:
                 since, standing = found
                 if standing.job.ended:

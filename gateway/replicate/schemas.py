@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.jobs import Job, JobStatus, catalog
 from gateway.web.fields import Address, Duration, Form, Ratio, Resolution, Steps, Text
@@ -24,7 +24,9 @@ CREATED_AT = "2024-11-26T00:00:00Z"
 
 
 class Input(Scene):
-    """What a model takes. Unknown fields are refused, as Replicate's models do."""
+    """What a model takes. Unknown ones are dropped, as Replicate does."""
+
+    model_config = ConfigDict(extra="ignore")
 
     aspect_ratio: Ratio | None = None
     resolution: Resolution | None = None

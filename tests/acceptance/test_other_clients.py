@@ -150,7 +150,7 @@ def test_replicate(environment: Path, gateways: tuple[Live, Live], tmp_path: Pat
     error = "ReplicateError"
     assert errors(found) == {
         "bad_ratio": (error, 422, "invalid_value"),
-        "unknown_field": (error, 422, "unknown_parameter"),
+        "bad_duration": (error, 422, "invalid_value"),
         "no_model": (error, 404, "not_found"),
         "no_version": (error, 422, "invalid_value"),
         "webhook": (error, 422, "invalid_value"),

@@ -154,7 +154,7 @@ def with_replicate(here: dict[str, str], idle: dict[str, str], folder: Path, pic
     found["held"] = client.models.predictions.create("leakdrill/turbo", input=small, wait=30).status
     found["listed"] = [one.status for one in client.predictions.list()]
     found["bad_ratio"] = refused(lambda: client.run("leakdrill/turbo", input={**small, "aspect_ratio": "4:5"}))
-    found["unknown_field"] = refused(lambda: client.run("leakdrill/turbo", input={**small, "cameras": 2}))
+    found["bad_duration"] = refused(lambda: client.run("leakdrill/turbo", input={**small, "duration": 13}))
     found["no_model"] = refused(lambda: client.run("leakdrill/none", input=small))
     found["no_version"] = refused(lambda: client.predictions.create(version="0" * 64, input=small))
     hooked = {"version": version, "input": small, "webhook": "https://example.com/"}
