@@ -97,21 +97,30 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     return made
 
 
-def test_a_drill_that_is_contained_passes_with_its_report(runner: Runner) -> None:
-    ran = runner.run(DRILL, {"speed": "1800"}, PYTHONPATH=LENT)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert runner.outputs() == {"verdict": "contained", "exit-code": "0"}
-    kept = {path.name for path in (runner.work / ACTION["inputs"]["out"]["default"]).iterdir()}
-    assert {"report.html", "report.md", "junit.xml", "journal.json"} <= kept
-    assert "contained" in runner.files["GITHUB_STEP_SUMMARY"].read_text().lower()
+@pytest.mark.parametrize(
+    ("code", "verdict"), [(0, "contained"), (1, "not contained"), (2, "none"), (3, "inconclusive"), (4, "none")]
+)
+def test_the_verdict_follows_the_exit_code(code: int, verdict: str, tmp_path: Path) -> None:
+    """A program that only ends with the code stands for a drill of half a minute."""
+    made = Runner(tmp_path)
+    program = tmp_path / "leakdrill"
+    program.write_text(f'#!/bin/sh\nmkdir report && echo the report >report/report.md\necho "$@"\nexit {code}\n')
+    program.chmod(0o755)
+    made.files["GITHUB_PATH"].write_text(f"{tmp_path}\n")
+    ran = made.run(DRILL, {"out": "report", "arguments": "--seed 7"})
+    assert (ran.returncode, made.outputs()) == (code, {"verdict": verdict, "exit-code": str(code)})
+    assert ran.stdout == "drill run november-2024 --speed 600 --out report --seed 7\n"
+    assert made.files["GITHUB_STEP_SUMMARY"].read_text() == "the report\n"
 
 
 def test_a_runbook_that_leaves_something_open_fails(runner: Runner) -> None:
-    inputs = {"runbook": "revoke-one-token", "speed": "600", "out": "second", "arguments": "--defect child-survives"}
+    inputs = {"runbook": "revoke-one-token", "scenario": "runbook-rehearsal", "arguments": "--defect child-survives"}
     ran = runner.run(DRILL, inputs, PYTHONPATH=LENT)
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert runner.outputs() == {"verdict": "not contained", "exit-code": "1"}
-    assert (runner.work / "second" / "junit.xml").exists()
+    kept = {path.name for path in (runner.work / ACTION["inputs"]["out"]["default"]).iterdir()}
+    assert {"report.html", "report.md", "junit.xml", "journal.json"} <= kept
+    assert "not contained" in runner.files["GITHUB_STEP_SUMMARY"].read_text().lower()
 
 
 def test_what_cannot_be_run_has_no_verdict(runner: Runner) -> None:
