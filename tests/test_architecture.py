@@ -46,6 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.shares",
         "gateway.notices",
         "gateway.telemetry",
+        "gateway.retention",
     ),
     ("gateway.web",),
     ("gateway.videos", "gateway.control", "gateway.oauth", "gateway.hooks", "gateway.disclosures"),
