@@ -59,7 +59,7 @@ def test_of_a_database_on_a_server_it_says_how(tmp_path: Path, postgres_database
         database.execute(
             "INSERT INTO events (seq, at, kind, actor, data, previous, hash) VALUES (1, 0, 'x', 'x', '{}', 'a', 'b')"
         )
-    told = {"LEAKDRILL_DATA": str(tmp_path / "data"), "LEAKDRILL_DATABASE_URL": url}
+    told: dict[str, Any] = {"LEAKDRILL_DATA": str(tmp_path / "data"), "LEAKDRILL_DATABASE_URL": url}
     done = leakdrill("backup", "kept", cwd=tmp_path, **told)
     assert (done.returncode, done.stderr) == (0, "")
     assert "pg_dump --format=custom --file=kept/leakdrill.dump" in done.stdout
