@@ -60,6 +60,15 @@ class EncoderSettings:
         return tags
 
 
+def ensure_ffmpeg() -> None:
+    """Runs ffmpeg once, without work for it; raises EncoderError where there is none, or it does not start."""
+    try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), *_QUIET, "-version"]
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as exc:
+        raise EncoderError(f"ffmpeg could not be started: {exc}") from exc
+
+
 def ffmpeg_command(settings: EncoderSettings, output: pathlib.Path, key_frame: int | None = None) -> list[str]:
     """The encoder's argument list: raw yuv420p on stdin, a fast-start MP4 at `output`.
 

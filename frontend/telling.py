@@ -124,6 +124,7 @@ _TOLD: dict[str, Callable[[Data], str | tuple[str, str]]] = {
     "class.ended": lambda _: "Class ended; its code is stale",
     "disclosure.matched": lambda _: "A leaked token was reported",
     "gateway.started": lambda _: "Gateway started",
+    "records.aged": lambda _: "Old records were taken away",
     "database.migrated": lambda _: "Database brought to this version",
     "reset": _reset,
 }

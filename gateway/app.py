@@ -57,6 +57,7 @@ from gateway.oauth import endpoints as oauth
 from gateway.oauth import minting
 from gateway.outbound import Policy
 from gateway.replicate import endpoints as replicate
+from gateway.retention import Retention
 from gateway.revocations.ramp import Ramps
 from gateway.revocations.streams import Streams
 from gateway.revocations.transfers import Transfers
@@ -212,6 +213,7 @@ async def _working(ctx: Context, deliverers: tuple[Deliverer, SignalDeliverer]) 
         asyncio.create_task(repeats.run(store, clock)),
         asyncio.create_task(ctx.inputs.run(store)),
         asyncio.create_task(Leftovers(ctx.settings.media).run(store)),
+        asyncio.create_task(Retention(ctx.settings, store, clock).run()),
         asyncio.create_task(lifecycle.watch_leases(store, lease_seconds=lease, every=ctx.settings.heartbeat_seconds)),
         *(asyncio.create_task(one.run(ctx.settings.webhook_poll_seconds)) for one in deliverers),
     ]

@@ -85,6 +85,7 @@ class EventKind(StrEnum):
     FAULT_EXPIRED = "fault.expired"
     FAULT_STRUCK = "fault.struck"
     REPLICA_TOLD = "replica.told"
+    RECORDS_AGED = "records.aged"
     QUEUE_MENDED = "queue.mended"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPED = "worker.stopped"

@@ -173,7 +173,7 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
 def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> None:
     """Works until SIGTERM or Ctrl-C: the first drains, the second gives the job back and leaves at once."""
     from gateway import telemetry
-    from gateway.jobs.rendering import Renderer
+    from gateway.jobs.rendering import Renderer, ensure_encoder
     from gateway.jobs.surroundings import ensure_fit
     from gateway.jobs.worker import WorkerProcess
     from gateway.store import open_store
@@ -182,6 +182,7 @@ def run_worker(settings: Settings, slots: int, clock: Clock | None = None) -> No
     configure_logging(settings, "worker")
     tracing = telemetry.begun(settings, "worker")
     prepare_data(settings)
+    ensure_encoder(settings)
     asyncio.run(ensure_fit(settings, SystemClock().now()))
     die_with_parent()
     marks = load_keyring(settings).marks

@@ -57,6 +57,18 @@ class Settings(BaseSettings):
     max_clip_bytes: int = Field(256 * 1024 * 1024, ge=1024, description="Longest clip that is taken for tracing.")
     link_seconds: int = Field(300, ge=1, description="How long a signed media link lives, in seconds.")
     clip_seconds: int = Field(86_400, ge=60, description="How long a finished clip is served, in seconds.")
+    keep_jobs_days: float = Field(
+        0, ge=0, description="Days after its end that a video without credits is known; 0 means for ever."
+    )
+    keep_deliveries_days: float = Field(
+        0, ge=0, description="Days that ended deliveries to webhooks and sinks are listed; 0 means for ever."
+    )
+    keep_reports_days: float = Field(
+        0, ge=0, description="Days that what lies in `reports/` is kept after its last change; 0 means for ever."
+    )
+    log_bytes: int = Field(
+        10 * 1024 * 1024, ge=1024, description="Size from which `up` puts a log aside when it starts what writes it."
+    )
     lease_seconds: float = Field(5.0, gt=0, description="How long a worker may be silent before its job is taken over.")
     heartbeat_seconds: float = Field(0.5, gt=0, description="How often a worker extends its leases and tells progress.")
     guard_seconds: float = Field(0.1, gt=0, description="How often a worker checks that its jobs are still its own.")

@@ -168,6 +168,7 @@ class Supervisor:
         self.children.append(_Child(name, command, own, log, self._popen(command, log, own), needed, url))
 
     def _popen(self, command: list[str], log: Path, own: dict[str, str]) -> subprocess.Popen[bytes]:
+        _put_aside(log, self.settings.log_bytes)
         with log.open("ab") as output:
             # A group of its own: Ctrl-C reaches the supervisor alone, which then stops its children in order.
             return subprocess.Popen(
@@ -249,6 +250,12 @@ def _reachable(host: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def _put_aside(log: Path, most: int) -> None:
+    """Renames a log that has grown beyond that, in the place of the one that was put aside before."""
+    if log.exists() and log.stat().st_size > most:
+        log.replace(log.with_suffix(".log.1"))
 
 
 def _tail(log: Path) -> str:

@@ -56,6 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.shares",
         "gateway.notices",
         "gateway.telemetry",
+        "gateway.retention",
     ),
     ("gateway.web",),
     (

@@ -60,8 +60,12 @@ class Leftovers:
             if clip is not None and _stem_of(name) == _stem_of(clip):
                 self._served.add(_stem_of(name))
             elif clip is not None:
-                (self._media / name).unlink(missing_ok=True)
-                gone += 1
+                try:
+                    (self._media / name).unlink(missing_ok=True)
+                except OSError as exc:  # the others can go all the same
+                    log.warning("action=leftover_not_removed file=%s reason=%s", name, exc)
+                else:
+                    gone += 1
         return gone
 
     def _unknown(self, now: float) -> Iterator[str]:

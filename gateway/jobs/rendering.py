@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fake_model import VideoEditPipeline, VideoExtendPipeline, VideoOutput, VideoPipeline, provenance
+from fake_model.errors import EncoderError
+from fake_model.export import ensure_ffmpeg
 from gateway.errors import OperatorError
 from gateway.jobs import outputs
 from gateway.settings import Settings
@@ -50,6 +52,18 @@ class Produced:
 
     size: int
     next_tick: int | None
+
+
+def ensure_encoder(settings: Settings) -> None:
+    """Raises OperatorError where no clip could be made: better at a worker's start than in each of its jobs."""
+    if settings.render == "null":
+        return
+    try:
+        ensure_ffmpeg()
+    except EncoderError as exc:
+        raise OperatorError(
+            f"{exc}; install imageio-ffmpeg again, or name a program that runs in IMAGEIO_FFMPEG_EXE"
+        ) from exc
 
 
 class Renderer:

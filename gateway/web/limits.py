@@ -30,7 +30,7 @@ class RequestId:
     their time, up to the answer's last byte. `logged` lets each entry of the log name its request; at the level `info`
     each request is an entry of its own, by its route's template, since paths and queries hold signatures."""
 
-    def __init__(self, app: ASGIApp, replica: str, sight: Sight, counts: ProcessCounts, logged: bool) -> None:
+    def __init__(self, app: ASGIApp, replica: str, sight: Sight, counts: ProcessCounts, logged: bool = False) -> None:
         self._app = app
         self._counts = counts
         self._timer = counts.timer

@@ -47,6 +47,7 @@ def test_a_server_that_goes_away_is_told_as_503_and_used_again(tmp_path: Path, p
         for method, path in (("GET", f"/v1/videos/{first}"), ("POST", "/v1/videos"), ("GET", "/v1/videos")):
             refused = call(live, method, path, owner, json=SMALL if method == "POST" else None)
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store_unavailable")
+            assert refused.headers["retry-after"] == "1"
         ready = call(live, "GET", "/readyz", {})
         assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
         assert call(live, "GET", "/healthz", {}).status_code == 200

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import socket
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from live import leakdrill
 from postgres import connected
 
 
-def start(part: str, data: Path, **environment: str) -> str:
+def start(part: str, data: Path, port: str = "1", **environment: str) -> str:
     """What it says as it ends."""
-    port = ("--port", "1") if part == "gateway" else ()
-    ended = leakdrill(part, *port, cwd=data.parent, LEAKDRILL_DATA=str(data), within=60, **environment)
+    option = ("--port", port) if part == "gateway" and port else ()
+    ended = leakdrill(part, *option, cwd=data.parent, LEAKDRILL_DATA=str(data), within=60, **environment)
     assert ended.returncode == 2, (ended.returncode, ended.stdout, ended.stderr)
     assert ended.stderr.startswith("leakdrill: "), ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
@@ -107,6 +109,68 @@ def test_a_wrong_database(tmp_path: Path) -> None:
     said = start("worker", tmp_path / "data", LEAKDRILL_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/d")
     assert "cannot open the database of LEAKDRILL_DATABASE_URL" in said
     assert "geheim" not in said
+
+
+def test_a_worker_without_ffmpeg(waiting: Any) -> None:
+    said = start("worker", waiting.data, IMAGEIO_FFMPEG_EXE="/nowhere/ffmpeg")
+    assert "ffmpeg could not be started" in said
+    assert "IMAGEIO_FFMPEG_EXE" in said
+    assert waiting.untouched()
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway"])
+@pytest.mark.parametrize(("version", "words"), [(99, "which a newer leakdrill made"), (5, "brings along databases")])
+def test_a_database_of_a_version_that_cannot_be_read(waiting: Any, part: str, version: int, words: str) -> None:
+    waiting.sql(f"PRAGMA user_version = {version}")
+    assert words in start(part, waiting.data)
+    assert waiting.untouched()
+    assert waiting.sql("PRAGMA user_version") == [(version,)]
+
+
+def test_a_worker_leaves_an_older_database_to_the_gateway(waiting: Any) -> None:
+    waiting.sql("PRAGMA user_version = 6")
+    assert "leakdrill database migrate" in start("worker", waiting.data)
+    assert waiting.untouched()
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway"])
+def test_a_file_that_is_no_database(tmp_path: Path, part: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "leakdrill.db").write_text("these are notes, and no database at all\n" * 100)
+    assert "is it a leakdrill database" in start(part, data).replace("is the directory writable and the file", "is it")
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway"])
+def test_a_file_system_that_is_read_only(waiting: Any, tmp_path: Path, part: str) -> None:
+    place = tmp_path / "read-only"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(place)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("needs leave to mount a file system")
+    try:
+        assert "set LEAKDRILL_DATA to a directory you can write" in start(part, place / "data")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = start("gateway", tmp_path / "data", LEAKDRILL_PORT=str(port), port="")
+        assert f"cannot listen on 127.0.0.1:{port}" in said
+        ended = leakdrill("up", "--port", str(port), cwd=tmp_path, LEAKDRILL_DATA=str(tmp_path / "data"))
+        assert (ended.returncode, "choose another port with --port" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway"])
+def test_a_server_that_answers_nothing(tmp_path: Path, part: str) -> None:
+    """It takes the connection, as a machine does whose processes hang; the wait is bounded all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=2"
+        said = start(part, tmp_path / "data", LEAKDRILL_DATABASE_URL=url)
+    assert "cannot open the database of LEAKDRILL_DATABASE_URL" in said
+    assert "does the server run" in said
 
 
 def test_an_older_server(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,16 @@ async def test_a_job_that_fails_or_is_deleted_keeps_nothing(desk: Desk) -> None:
     assert there(desk) == set()
 
 
+async def test_one_that_cannot_be_removed_keeps_none_of_the_others(desk: Desk) -> None:
+    await desk.create(await desk.bearer())
+    done = await desk.finished()
+    (desk.settings.media / f"{done.id}.2.mp4").mkdir()
+    leave(desk, f"{done.id}.3.mp4")
+    os.utime(desk.settings.media / f"{done.id}.2.mp4", (desk.clock.now(), desk.clock.now()))
+    assert await sweep(desk) == 1
+    assert there(desk) == {f"{done.id}.1.mp4", f"{done.id}.2.mp4"}
+
+
 async def test_a_clip_that_is_served_is_asked_about_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await desk.create(await desk.bearer())
     done = await desk.finished()

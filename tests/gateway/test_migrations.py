@@ -202,7 +202,7 @@ async def test_until_then_nothing_opens_it(old: Settings) -> None:
 
 
 async def test_the_command(old: Settings, tmp_path: Path) -> None:
-    told = {"LEAKDRILL_DATA": str(old.data), "LEAKDRILL_DATABASE_URL": old.database_url}
+    told: dict[str, Any] = {"LEAKDRILL_DATA": str(old.data), "LEAKDRILL_DATABASE_URL": old.database_url}
     due = leakdrill("database", "status", "--json", cwd=tmp_path, **told)
     said = json.loads(due.stdout)
     assert (due.returncode, said["version"], said["reads"]) == (1, 6, VERSION)
