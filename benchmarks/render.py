@@ -2,12 +2,16 @@
 
     python benchmarks/render.py            # 5 rounds
     python benchmarks/render.py --quick    # 1 round, fewer aborts
+    python benchmarks/render.py --previews # what previews cost, and nothing else
 
 The floor is ffmpeg encoding its own testsrc2 at ultrafast crf 23 with as many threads. "encode" is the pipeline's own
 encoder command fed with the decoded frames of the same clip from a file. Renders carry the visible and the forensic
 mark; "marks" is the share of the render spent on putting both on every frame. The last line is what a script commonly
 does instead: sines in floating point RGB through imageio_ffmpeg's writer with its defaults, timed on fewer frames and
 scaled up. Seconds depend on the machine and on its neighbours; ratios within one run are what to compare.
+
+"previews" are pairs of renders with and without frames for those who watch, by processor time: at a worker's pace, and
+with one of each step, as where simulated time is longer than the render. Aborts are of renders with previews.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import argparse
 import json
 import pathlib
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import imageio_ffmpeg
 import numpy as np
@@ -36,6 +42,7 @@ from fake_model.scenes import busyness
 from fake_model.text_encoder import encode_prompt
 from fake_model.variants import variant
 from fake_model.watermark import Watermark
+from gateway.jobs.previews import MAKE_SECONDS
 
 FORENSIC = (0x5EED_CAFE_0123_4567, b"a key for this benchmark")
 PROMPTS = ("a lake below mountains at sunset", "neon city in the rain", "abstract flowing ink", "a dog on a skateboard")
@@ -85,7 +92,19 @@ def floor(case: Case) -> None:
     ffmpeg(*source, *codec, "-movflags", "+faststart", str(case.folder / "floor.mp4"))
 
 
-def render(case: Case) -> None:
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Of this process and of the encoder that it has waited for."""
+
+    def used() -> float:
+        found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in found)
+
+    before = used()
+    work()
+    return used() - before
+
+
+def render(case: Case, on_preview: Callable[[bytes], None] | None = None, preview_seconds: float = 0.0) -> None:
     VideoPipeline()(
         case.prompt,
         output=case.folder / "clip.mp4",
@@ -95,6 +114,8 @@ def render(case: Case) -> None:
         model=case.model,
         forensic=FORENSIC,
         encoder_threads=case.threads,
+        on_preview=on_preview,
+        preview_seconds=preview_seconds,
     )
 
 
@@ -150,7 +171,10 @@ def abort_milliseconds(prompt: str, folder: pathlib.Path, dice: random.Random) -
 
     def work() -> None:
         try:
-            VideoPipeline()(prompt, output=target / "a.mp4", size=SIZES[0], seconds=10, fps=FPS, interrupt=flag.is_set)
+            VideoPipeline()(
+                prompt, output=target / "a.mp4", size=SIZES[0], seconds=10, fps=FPS, interrupt=flag.is_set,
+                on_preview=lambda frame: None, preview_seconds=0.0,
+            )  # fmt: skip
         except Interrupted:
             outcome["ended"] = time.perf_counter()
 
@@ -185,6 +209,23 @@ def measure(case: Case, rounds: int) -> float:
     return own
 
 
+def measure_previews(case: Case, rounds: int) -> None:
+    """Print a row: what previews add, as the median of the pairs' ratios, and what they are."""
+    render(case)
+    said = []
+    for pace in (MAKE_SECONDS, 0.0):
+        frames: list[bytes] = []
+        with_frames = partial(render, case, frames.append, pace)
+        ratios = []
+        for _ in range(rounds):
+            without = processor_seconds(partial(render, case))
+            frames.clear()
+            ratios.append(processor_seconds(with_frames) / without)
+        mean = statistics.mean(map(len, frames)) / 1000
+        said.append(f"{statistics.median(ratios) - 1:+7.1%} {len(frames):6} {mean:5.1f}")
+    print(f"{case.prompt:34} {case.model:8} {case.size:9} {' '.join(said)}", flush=True)
+
+
 def measure_aborts(tries: int, folder: pathlib.Path) -> None:
     dice = random.Random(1)
     delays = sorted(abort_milliseconds(PROMPTS[index % len(PROMPTS)], folder, dice) for index in range(tries))
@@ -192,9 +233,23 @@ def measure_aborts(tries: int, folder: pathlib.Path) -> None:
     print(f"abort: median {statistics.median(delays):.0f} ms, p99 {p99:.0f} ms of {tries}")
 
 
+def measure_all(cases: list[Case], rounds: int, options: argparse.Namespace) -> None:
+    """Print the rows, memory, and what is usual."""
+    folder, prompt = cases[0].folder, cases[0].prompt
+    heads = f"{'floor s':>7} {'render s':>8} {'encode s':>8} {'/ floor':>7} {'/ encode':>8} {'marks':>6} {'MB':>6}"
+    print(f"{'prompt':34} {'model':8} {'size':9} {heads}")
+    owns = [measure(case, rounds) for case in cases]
+    python, child = peak_megabytes(prompt, folder, options.seconds)
+    print(f"peak memory at {SIZES[0]}: Python {python:.0f} MiB, ffmpeg {child:.0f} MiB")
+    usual = usual_seconds(folder, options.seconds)
+    scaled = f"scaled from {USUAL_FRAMES} frames"
+    print(f"float RGB through imageio_ffmpeg's defaults: {usual:.1f} s ({scaled}), {usual / owns[0]:.1f} renders")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round and few aborts")
+    parser.add_argument("--previews", action="store_true", help="only what previews cost")
     parser.add_argument("--rounds", type=int, help="rounds per row")
     parser.add_argument("--seconds", type=int, default=10, help="length of the clips")
     parser.add_argument("--threads", type=int, default=1, help="encoder threads, for the floor as well")
@@ -209,15 +264,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
         folder = pathlib.Path(name)
         print(f"{FPS} fps, {options.seconds} s, encoder threads {options.threads}, medians of {rounds}, both marks")
-        heads = f"{'floor s':>7} {'render s':>8} {'encode s':>8} {'/ floor':>7} {'/ encode':>8} {'marks':>6} {'MB':>6}"
-        print(f"{'prompt':34} {'model':8} {'size':9} {heads}")
         cases = [Case(*row, options.seconds, options.threads, folder) for row in rows]
-        owns = [measure(case, rounds) for case in cases]
-        python, child = peak_megabytes(prompts[0], folder, options.seconds)
-        print(f"peak memory at {SIZES[0]}: Python {python:.0f} MiB, ffmpeg {child:.0f} MiB")
-        usual = usual_seconds(folder, options.seconds)
-        scaled = f"scaled from {USUAL_FRAMES} frames"
-        print(f"float RGB through imageio_ffmpeg's defaults: {usual:.1f} s ({scaled}), {usual / owns[0]:.1f} renders")
+        if not options.previews:
+            measure_all(cases, rounds, options)
+        print(f"{'previews':53} {'paced':>7} {'frames':>6} {'kB':>5} {'all':>7} {'frames':>6} {'kB':>5}")
+        for case in cases:
+            measure_previews(case, rounds)
         measure_aborts(12 if options.quick else 60, folder)
 
 

@@ -125,12 +125,16 @@ class Preview:
         levels = np.clip(latents * np.float32(64) + np.float32(128), 16, 235).astype(np.uint8)
         half = self._width // 2, self._height // 2
         sizes = ((self._width, self._height), half, half)
-        parts = (Image.fromarray(part).resize(size) for part, size in zip(levels, sizes, strict=True))
+        # Cells are picked, not mixed: a mean of neighbours would show less noise than there is, and take its time.
+        parts = (
+            Image.fromarray(part).resize(size, Image.Resampling.NEAREST)
+            for part, size in zip(levels, sizes, strict=True)
+        )
         planes = Planes(*(np.array(part) for part in parts))
         self._mark.put(planes)
         stream = io.BytesIO()
         # Nobody sees on noise what a higher quality would keep of it, for twice the bytes.
-        picture(planes, self._width).save(stream, format="JPEG", quality=40)
+        picture(planes, self._width).save(stream, format="JPEG", quality=30)
         self._listener(stream.getvalue())
 
 
