@@ -1,4 +1,5 @@
 # One image, roles by command: `docker run leakdrill up`, `… gateway`, `… worker`, `… page`, `… demo`.
+# It runs with a read-only root and no capabilities: docs/cluster.md. `python scripts/image_steps.py` plays these lines.
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
@@ -17,6 +18,10 @@ COPY docs/class docs/class
 RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
+LABEL org.opencontainers.image.title="leakdrill" \
+    org.opencontainers.image.description="A mock video-generation API gateway that can be leaked, and cut off, on purpose." \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --create-home --uid 10001 leakdrill \
     && install -d -o leakdrill -g leakdrill /data
 COPY --from=build /opt/leakdrill /opt/leakdrill
@@ -30,7 +35,9 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000 7860
+# For `up` and `gateway`, on the port of LEAKDRILL_PORT, past any HTTP proxy of the environment. A worker has no port and
+# the page another: who runs them alone turns this off or names another check, as compose.yaml does.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ.get('LEAKDRILL_PORT', '8000') + '/readyz', timeout=2)"]
 ENTRYPOINT ["leakdrill"]
 CMD ["up"]

@@ -12,12 +12,17 @@ from drills.topology import Order, ReplicaSeen, Topology
 # The others read what they were told every quarter second.
 HEEDED_SECONDS = 0.3
 RIGHT = "strict"
+# What an address is called behind which several gateways answer in turn: a proxy, or a cluster's service.
+ENTRANCE = "Entrance"  # no gateway can have this name
+ASKED_AGAIN = 8  # times for each replica, each over a connection of its own
 
 Connect = Callable[[str, str], GatewayClient]
 
 
 class Fleet:
-    """`members` in order of their names, the one that the drill was pointed at first: the revocation goes to it."""
+    """`members` in order of their names, what the drill was pointed at first: the revocation goes to it. That is one of
+    the gateways, or an entrance before them, which is asked like one besides: whatever stands there may have a memory
+    of its own."""
 
     def __init__(self, first: GatewayClient) -> None:
         self.first = first
@@ -42,12 +47,26 @@ class Fleet:
         own = self.first.own_name or _named(status.replicas, self.first.target)
         if own not in status.replicas:
             raise DrillError(f"{self.first.target} is none of the replicas that it names")
-        self.first.replica = own
+        known = _named(status.replicas, self.first.target) is not None
+        entrance = not known and await self._is_entrance(own, len(status.replicas), connect)
+        self.first.replica = ENTRANCE if entrance else own
         for name, url in status.replicas.items():
-            if name != own:
+            if name != self.first.replica:
                 member = connect(url, name)
                 self.members.append(member)
                 await member.ready()
+
+    async def _is_entrance(self, own: str, replicas: int, connect: Connect) -> bool:
+        """Whether more than one gateway answers at the target."""
+        for _ in range(ASKED_AGAIN * replicas):
+            caller = connect(self.first.target, own)
+            try:
+                await caller.ready()
+            finally:
+                await caller.aclose()
+            if caller.own_name != own:
+                return True
+        return False
 
     @property
     def lied(self) -> bool:
@@ -57,7 +76,9 @@ class Fleet:
     async def tell(self, topology: Topology, for_seconds: float) -> int:
         """Tell each replica what the scenario says, for that long at the most. The number of those that were told."""
         orders = topology.orders()
-        known = self.names or ([one.name for one in await self.first.replicas()] if orders else [])
+        known = [name for name in self.names if name != ENTRANCE] or (
+            [one.name for one in await self.first.replicas()] if orders else []
+        )
         for order in orders:
             place = topology.names().index(order.replica)
             # A gateway that has another name is meant by its place.
@@ -79,6 +100,9 @@ class Fleet:
             for one in await self.first.replicas()
             if one.name in urls
         ]
+        if self.first.replica == ENTRANCE:
+            entrance = ReplicaSeen(name=ENTRANCE, url=self.first.target, consistency=status.consistency)
+            self.seen.insert(0, entrance)
 
     async def take_back(self) -> int:
         """Everything that was told is right again. How many that are; each is tried, then the first failure raises."""

@@ -163,6 +163,9 @@ TOLD: dict[EventKind, Told] = {
         "A gateway was told to learn late, or to err on purpose, or that this is over.",
         ("replica", "consistency", "defects", "until"),
     ),
+    EventKind.RECORDS_AGED: Told(
+        "Rows of what ended long ago were taken away, as the settings ask.", ("jobs", "deliveries", "signals")
+    ),
     EventKind.QUEUE_MENDED: Told(
         "What was lost or doubled between jobs and the engine's messages was put right.",
         ("lost", "doubled", "left", "unsent"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -50,13 +51,14 @@ def _own_signals() -> None:
             signal.signal(number, handler)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need_tool() -> Callable[[str, str], str]:
     """`need_tool("ffprobe", "apt-get install ffmpeg")` is its path; without it the test is skipped with that advice,
     or fails where LEAKDRILL_REQUIRE=all."""
 
     def need(name: str, advice: str) -> str:
-        path = shutil.which(name)
+        # Some come as packages into the environment that runs the tests, which need not be in PATH.
+        path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
         if path is None:
             _do_without(f"{name} is not on this machine; install it with: {advice}")
         return path

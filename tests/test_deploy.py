@@ -1,9 +1,15 @@
 """compose.yaml and deploy/: every name in them exists, in our settings, commands, files and a live scrape."""
 
+import ipaddress
 import json
+import os
 import re
 import shlex
-from pathlib import Path
+import subprocess
+import sys
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,14 +17,13 @@ import click
 import pytest
 import yaml
 
+from deployed import DOCKERFILE, IMAGE, ROOT, parsed, variables
 from desk import Desk
 from frontend.settings import Settings as PageSettings
 from gateway import settings as settings_module
-from gateway.cli import program
 from gateway.settings import Settings
 from scraping import Figures, answer, read
 
-ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load(
     re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()),
 )
@@ -33,35 +38,27 @@ QUERIES = [
     *((one["name"], one["expr"]) for one in DASHBOARD["annotations"]["list"]),
 ]
 LISTENING = {
-    "gateway-1": "8000",
-    "gateway-2": "8001",
+    "gateway-1": "8001",
+    "gateway-2": "8002",
+    "proxy": "8000",
     "page": "7860",
     "postgres": "5432",
     "prometheus": "9090",
     "grafana": "3000",
 }
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
-# What the image sets for every part.
-IMAGE = dict(re.findall(r"^(?:ENV|   ) ?(LEAKDRILL_\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
 IN_DASHBOARD = re.compile(r"leakdrill_[a-z_]+")
 
 
-def variables() -> set[str]:
-    """Every `LEAKDRILL_…` that a part reads: the gateway's settings, and the page's as its page lists them."""
-    page = re.findall(r"^\| `(LEAKDRILL_\w+)` \|", (ROOT / "docs" / "page.md").read_text(), re.MULTILINE)
-    return {f"LEAKDRILL_{name.upper()}" for name in settings_module.Settings.model_fields} | set(page)
-
-
-def test_the_services_are_two_gateways_workers_and_a_page_on_postgresql_and_two_observers() -> None:
+def test_the_services_are_two_gateways_workers_and_a_page_behind_a_proxy_on_postgresql_and_two_observers() -> None:
     assert set(OURS) == {"gateway-1", "gateway-2", "worker", "page-token", "page"}
-    assert set(SERVICES) - set(OURS) == {"postgres", "prometheus", "grafana"}
+    assert set(SERVICES) - set(OURS) == {"postgres", "proxy", "prometheus", "grafana"}
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
     assert profiles == {"prometheus": ["observe"], "grafana": ["observe"]}
     replicas = [service["environment"].get("LEAKDRILL_REPLICA") for service in OURS.values()]
     assert sorted(filter(None, replicas)) == ["r1", "r2"]
     for name, service in SERVICES.items():
         if name not in OURS:
-            assert re.fullmatch(r"[\w./-]+:v?\d[\w.]*", service["image"]), service["image"]
+            assert re.fullmatch(r"[\w./-]+:v?\d[\w.-]*", service["image"]), service["image"]
 
 
 def commands(service: dict[str, Any]) -> list[list[str]]:
@@ -71,20 +68,6 @@ def commands(service: dict[str, Any]) -> list[list[str]]:
         return [service["command"]]
     (script,) = service["command"]
     return [shlex.split(found) for found in re.findall(r"leakdrill ([^)\n]*)", script)]
-
-
-def parsed(words: list[str]) -> dict[str, Any]:
-    """The options of a call, by name; fails with a usage error where the program would."""
-    command: click.Command = program
-    name, rest = "leakdrill", list(words)
-    context = click.Context(program)
-    while isinstance(command, click.Group):
-        name, *rest = rest
-        found = command.get_command(context, name)
-        if found is None:
-            raise click.UsageError(f"there is no command {name}")
-        command = found
-    return dict(command.make_context(name, rest).params)
 
 
 def settings_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -101,7 +84,8 @@ def test_a_part_is_started_by_a_command_with_settings_that_there_are(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = OURS[name]
-    assert set(service["environment"]) <= variables()
+    # The server below the gateway reads one of its own.
+    assert set(service["environment"]) - {"FORWARDED_ALLOW_IPS"} <= variables()
     found = settings_of(name, monkeypatch)
     assert found.replica == service["environment"].get("LEAKDRILL_REPLICA", "r1")
     assert str(found.data) in [volume.split(":")[1] for volume in service["volumes"]]
@@ -129,8 +113,63 @@ def test_a_gateway_is_where_it_says_as_this_machine_sees_it(name: str, monkeypat
     assert found.host == "0.0.0.0"
     assert str(found.port) == LISTENING[name]
     assert [f"http://{port.rpartition(':')[0]}" for port in OURS[name]["ports"]] == [found.own_url]
-    said = json.dumps(OURS[name].get("healthcheck", DOCKERFILE[DOCKERFILE.index("HEALTHCHECK") :]))
-    assert f"{found.own_url}/readyz" in said
+    # The image's own check looks there.
+    assert "healthcheck" not in OURS[name]
+    assert OURS[name]["environment"]["LEAKDRILL_PORT"] == str(found.port)
+
+
+def test_the_images_check_asks_the_gateway_on_its_port() -> None:
+    line = DOCKERFILE[DOCKERFILE.index("CMD", DOCKERFILE.index("HEALTHCHECK")) :].splitlines()[0]
+    program, *words = json.loads(line.removeprefix("CMD "))
+    assert (program, words[0]) == ("python", "-c")
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if len(asked) == 1 else 503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keeps quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # A proxy of the environment must not be asked for this machine's own gateway.
+        own = {**os.environ, "LEAKDRILL_PORT": str(server.server_port), "http_proxy": "http://127.0.0.1:1"}
+        ends = [
+            subprocess.run([sys.executable, *words], env=own, stderr=subprocess.DEVNULL, timeout=30).returncode
+            for _ in range(2)
+        ]
+        server.shutdown()
+    assert (ends, asked) == ([0, 1], ["/readyz", "/readyz"])
+
+
+def test_the_proxy_knows_every_gateway_and_is_what_links_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = SERVICES["proxy"]["environment"]
+    gateways = [name for name, service in OURS.items() if service["command"][0] == "gateway"]
+    assert told["GATEWAYS"].split() == [f"{name}:{LISTENING[name]}" for name in gateways]
+    (port,) = SERVICES["proxy"]["ports"]
+    for name in gateways:
+        assert settings_of(name, monkeypatch).public_url == f"http://{port.rpartition(':')[0]}"
+    config = (ROOT / "deploy" / "Caddyfile").read_text()
+    assert set(told) <= set(re.findall(r"\{\$(\w+)", config))
+    # Whom the gateways believe, the proxy believes too, and that is this network and nobody else.
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert ipaddress.ip_network(network["subnet"]).is_private
+    assert told["TRUSTED_PROXIES"] == network["subnet"]
+    assert {one["environment"].get("FORWARDED_ALLOW_IPS", network["subnet"]) for one in OURS.values()} == {
+        network["subnet"]
+    }
+
+
+@pytest.mark.parametrize("name", [*OURS, "proxy"])
+def test_a_part_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
 
 
 def test_the_page_understands_what_it_is_told() -> None:
@@ -168,11 +207,14 @@ def test_ports_paths_and_services_that_a_service_names_exist(name: str) -> None:
 
 def test_no_two_services_publish_the_same_port() -> None:
     published = [port.rpartition(":")[0] for service in SERVICES.values() for port in service.get("ports", ())]
-    assert len(published) == len(set(published)) == 5
+    assert len(published) == len(set(published)) == 6
 
 
 def test_the_image_listens_where_it_is_published_and_brings_the_driver() -> None:
-    assert f"EXPOSE {LISTENING['gateway-1']} {LISTENING['page']}" in DOCKERFILE
+    assert f"EXPOSE {Settings.model_fields['port'].default} {LISTENING['page']}" in DOCKERFILE
+    assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'org.opencontainers.image.version="{version}"' in DOCKERFILE
     assert set(IMAGE) <= variables()
     assert "-r requirements-postgres.txt" in DOCKERFILE
     pins = (ROOT / "requirements-postgres.txt").read_text()
