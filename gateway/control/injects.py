@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints
 
+from gateway.errors import InvalidRequest
 from gateway.exercise import injects
 from gateway.exercise.injects import Injects, InjectState, Moved
 from gateway.web.auth import Admin
@@ -26,12 +27,6 @@ class MoveInject(Body):
     state: InjectState = Field(strict=False)
     line: Line | None = None
     by_clock: bool = False
-
-    @model_validator(mode="after")
-    def _only_fired(self) -> MoveInject:
-        if self.state is not InjectState.FIRED and (self.line is not None or self.by_clock):
-            raise ValueError("line and by_clock are for an inject that is fired")
-        return self
 
 
 class SetByClock(Body):
@@ -82,6 +77,8 @@ async def set_by_clock(body: SetByClock, ctx: Ctx, actor: Admin) -> InjectsAnswe
 @router.put("/{inject_id}")
 async def move(inject_id: InjectId, body: MoveInject, ctx: Ctx, actor: Admin) -> InjectInfo:
     """Fires an inject, holds it, skips it, or has it wait again. Fired is final: a second one is answered 409."""
+    if body.state is not InjectState.FIRED and (body.line is not None or body.by_clock):
+        raise InvalidRequest("line and by_clock are for an inject that is fired.", param="state")
     moved = await injects.move(
         ctx.store,
         inject_id,
