@@ -117,8 +117,6 @@ async def version(
 async def _created(ctx: Context, request: Request, response: Response, token: Token, variant: str | None) -> Prediction:
     seconds = seconds_preferred(request)
     body = await read_json(request, ctx)
-    if isinstance(body.values.get("input"), dict):
-        body.values["input"] = {name: value for name, value in body.values["input"].items() if value is not None}
 
     async def place(order: Order) -> Standing:
         with unprocessable():

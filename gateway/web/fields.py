@@ -14,6 +14,8 @@ from gateway.jobs import catalog
 
 MAX_IMAGE_URL = 20_971_520
 MAX_NAME = 80
+# Of a list of what is not wanted; together they are no longer than one text may be.
+MOST_AVOIDED, LONGEST_AVOIDED = 100, 300
 
 
 def _one_of(value: str, allowed: tuple[str, ...]) -> str:
@@ -93,9 +95,11 @@ def _without_unit(value: Any) -> Any:
 
 
 def _joined(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value)
-    return value
+    if not isinstance(value, list):
+        return value
+    if len(value) > MOST_AVOIDED or not all(isinstance(one, str) and len(one) <= LONGEST_AVOIDED for one in value):
+        raise ValueError(f"must be text, or at most {MOST_AVOIDED} texts of at most {LONGEST_AVOIDED} characters each")
+    return ", ".join(value)
 
 
 def _whole_numbers(least: int, most: int) -> WithJsonSchema:
@@ -182,7 +186,11 @@ Avoided = Annotated[
         {
             "anyOf": [
                 {"type": "string", "maxLength": catalog.MAX_PROMPT},
-                {"type": "array", "items": {"type": "string", "maxLength": 100}, "maxItems": 100},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": LONGEST_AVOIDED},
+                    "maxItems": MOST_AVOIDED,
+                },
             ]
         }
     ),
