@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ def configure_logging(settings: Settings, part: str) -> None:
 def die_with_parent() -> None:
     """Stops this process when the supervisor that started it is gone, however it went."""
     parent = int(os.environ.get(PARENT, "0"))
-    if not parent:
+    # On Windows a virtual environment puts a process in between, and a parent's id outlives the parent.
+    if not parent or sys.platform == "win32":
         return
 
     def watch() -> None:

@@ -195,7 +195,7 @@ class Gateway:
             after = found[-1]["seq"] if found else after
         return found
 
-    def wait_for(self, kind: str, *, within: float = 20.0, **fields: Any) -> dict[str, Any]:
+    def wait_for(self, kind: str, *, within: float = 30.0, **fields: Any) -> dict[str, Any]:
         """The first event of this kind since the last reset whose `fields` (`job`, `accessor`, `actor`) are these.
         Fails where none came `within` seconds, and says what did."""
         deadline = time.monotonic() + within

@@ -136,7 +136,7 @@ def test_a_plain_installation_makes_videos_without_any_extra(
         order = {"prompt": "rain", "seconds": "4"}
         headers = gateway.issue().headers
         made = httpx.post(f"{gateway.openai_base_url}/videos", json=order, headers=headers, trust_env=False).json()
-        gateway.wait_for("job.completed", job=made["id"])
+        gateway.wait_for("job.completed", job=made["id"], within=60)
 
 
 def test_what_only_prints_help_imports_little() -> None:

@@ -100,7 +100,7 @@ def test_a_receiver_believes_the_gateway_and_nobody_else(
         order = {"prompt": "rain", "seconds": "4"}
         with httpx.Client(base_url=leakdrill.openai_base_url, headers=token.headers, trust_env=False) as http:
             video = http.post("/videos", json=order).json()["id"]
-            leakdrill.wait_for("webhook.delivered")
+            leakdrill.wait_for("webhook.delivered", within=60)
             tried = http.post(f"/webhook_endpoints/{endpoint}/test", json={"event_type": "video.failed"})
         assert tried.json()["status_code"] == 204
         lines = eventually(lambda: [] if len(said := log.read_text().splitlines()) < 2 else said)
