@@ -198,9 +198,8 @@ async def test_of_several_at_once_one_does_it(old: Settings) -> None:
     assert chain.verify(old.database).events == MADE["rows"]["events"][-1]["seq"] + 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_without_its_copy_a_file_is_left_as_it_is(old: Settings) -> None:
-    if not isinstance(old.database, Path):
-        pytest.skip("of a server's database no copy is made")
     (old.data / f"leakdrill.db.before-v{VERSION}").mkdir()
     with pytest.raises(OperatorError, match="it is as it was"):
         migrate(old.database, now=LATER)
