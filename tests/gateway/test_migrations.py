@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,22 @@ async def test_steps_follow_one_another_in_one_go(old: Settings) -> None:
     assert ("index", "later_c") in {one[:2] for one in shape(old)}
     with pytest.raises(OperatorError, match=f"version {VERSION + 2}, which a newer leakdrill made; this one reads"):
         open_store(old.database)
+
+
+async def test_of_several_at_once_one_does_it(old: Settings) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(lambda _: migrate(old.database, now=LATER), range(3)))
+    assert sorted(one is None for one in done) == [False, True, True]
+    assert chain.verify(old.database).events == MADE["rows"]["events"][-1]["seq"] + 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_without_its_copy_a_file_is_left_as_it_is(old: Settings) -> None:
+    (old.data / f"leakdrill.db.before-v{VERSION}").mkdir()
+    with pytest.raises(OperatorError, match="it is as it was"):
+        migrate(old.database, now=LATER)
+    assert standing(old.database).version == 6
+    assert not list(old.data.glob(".leakdrill.db*"))
 
 
 async def test_a_database_in_use_is_left_alone(old: Settings) -> None:
