@@ -137,13 +137,13 @@ def from_the_line_to_the_clip(camera: Camera, place: Room, page: Page, others: l
     at(place, page, "09:12")
     camera.take(page, "generate-queued")
 
-    # Long enough for a picture: about 10 s of a slot, whatever the machine renders in that time.
-    place.control("PUT", "profile", {"name": "standard", "seed": 7, "speed": 4})
+    # Long enough for a picture: about 20 s of a slot, whatever the machine renders in that time.
+    place.control("PUT", "profile", {"name": "standard", "seed": 7, "speed": 2})
     for token, video in ahead:
         place.ask(token, "DELETE", f"/{video}").raise_for_status()
     status_is(page, "in_progress")
     bar = page.locator(".ld-status[data-state=in_progress] [role=progressbar]")
-    until(lambda: int(bar.get_attribute("aria-valuenow") or 0) >= 30, "a clip that is a third done")
+    until(lambda: int(bar.get_attribute("aria-valuenow") or 0) >= 72, "a clip in whose noise the scene is seen")
     expect(page.locator(".ld-preview").last).to_be_visible()
     at(place, page, "09:21")
     status_is(page, "in_progress")
