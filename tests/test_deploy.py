@@ -10,6 +10,7 @@ import sys
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from frontend.settings import Settings as PageSettings
 from gateway import settings as settings_module
 from gateway.settings import Settings
 from scraping import Figures, answer, read
+from scripts.image_steps import build, stages
 
 COMPOSE = yaml.safe_load(
     re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()),
@@ -224,6 +226,27 @@ def test_the_image_listens_where_it_is_published_and_brings_the_driver() -> None
         for one in copied.split():
             assert (ROOT / one).exists()
             assert f"!{one}" in allowed or one == "pyproject.toml"
+
+
+def test_the_image_is_built_from_what_the_wheel_holds_and_nothing_else(tmp_path: Path) -> None:
+    """The COPY lines as they are; `scripts/image_steps.py` plays the others too, which takes minutes."""
+    build([(word, rest) for word, rest in stages(DOCKERFILE)[0] if word == "COPY"], tmp_path)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    folders = {*project["packages"], *project["force-include"]}
+    copied = {str(path.relative_to(tmp_path / "src")) for path in (tmp_path / "src").rglob("*")}
+    assert folders <= copied
+    assert {name.split("/")[0] for name in copied} - {name.split("/")[0] for name in folders} == {
+        "requirements.txt",
+        "requirements-postgres.txt",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    }
+
+
+def test_a_copy_that_the_context_does_not_hold_would_be_found(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="COPY tests finds nothing"):
+        build([("COPY", "tests tests")], tmp_path)
 
 
 @pytest.mark.anyio
