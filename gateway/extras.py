@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg", "procrastinate"),
     "load": ("locust",),
     "provenance": ("c2pa",),
+    "telemetry": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 
 
@@ -21,7 +22,8 @@ def install(extra: str) -> str:
 
 
 def lacking(extra: str) -> str | None:
-    """The first of its modules that is not installed; None where all are. Imports nothing."""
+    """The first of its modules that is not installed; None where all are. Imports nothing but the
+    packages around them."""
     return next((module for module in EXTRAS[extra] if not _there(module)), None)
 
 
@@ -35,5 +37,7 @@ def ensure(extra: str, who: str) -> None:
 def _there(module: str) -> bool:
     try:
         return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package around it is not there
+        return False
     except ValueError:  # it is there, but was not imported from a file
         return True

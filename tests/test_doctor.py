@@ -95,14 +95,18 @@ def test_the_data_of_a_gateway_that_runs_are_good(leakdrill: Gateway) -> None:
 def test_a_database_of_another_version_and_a_file_that_is_none(tmp_path: Path) -> None:
     database = tmp_path / "leakdrill.db"
     asyncio.run(open_sqlite(database).close())
-    assert look(database).suits
-    session = sqlite3.connect(database)
-    session.execute(f"PRAGMA user_version = {VERSION + 1}")
-    session.close()
-    assert not look(database).suits
-    looked = found(tmp_path)
-    assert missing(looked) == {"database"}
-    assert f"schema {VERSION + 1}" in looked["database"].found
+
+    def of_version(number: int) -> Finding:
+        session = sqlite3.connect(database)
+        session.execute(f"PRAGMA user_version = {number}")
+        session.close()
+        return found(tmp_path)["database"]
+
+    newer, older, oldest = of_version(VERSION + 1), of_version(VERSION - 1), of_version(1)
+    assert (newer.standing, older.standing, oldest.standing) == ("missing", "note", "missing")
+    assert "which a newer leakdrill made" in newer.found
+    assert "leakdrill database migrate" in older.todo
+    assert look(database).schema == 1
 
     database.write_bytes(b"these are no tables, " * 100)
     looked = found(tmp_path)

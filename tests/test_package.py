@@ -75,7 +75,7 @@ def test_the_wheel_says_what_it_needs_and_offers(wheel: zipfile.ZipFile) -> None
     meta = message_from_string(wheel.read(f"{info}/METADATA").decode())
     needs = [line for line in meta.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert not [line for line in needs if re.match(r"gradio|locust|psycopg|c2pa|pytest", line)]
-    assert set(meta.get_all("Provides-Extra", [])) == {"page", "postgres", "load", "provenance"}
+    assert set(meta.get_all("Provides-Extra", [])) == {"page", "postgres", "load", "provenance", "telemetry"}
     assert meta["Requires-Python"] == ">=3.11"
     entries = wheel.read(f"{info}/entry_points.txt").decode()
     assert "leakdrill = gateway.cli:main" in entries
@@ -129,8 +129,9 @@ def test_a_plain_installation_makes_videos_without_any_extra(
 ) -> None:
     """Each module of an extra is there, and fails where anything imports it."""
     for module in (module for modules in EXTRAS.values() for module in modules):
-        (tmp_path / "blocked" / module).mkdir(parents=True)
-        (tmp_path / "blocked" / module / "__init__.py").write_text(f"raise ImportError('{module} was imported')\n")
+        blocked = tmp_path.joinpath("blocked", *module.split("."))
+        blocked.mkdir(parents=True)
+        (blocked / "__init__.py").write_text(f"raise ImportError('{module} was imported')\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "blocked"), str(installed)]))
     with running(Options(), tmp_path) as program, Gateway(program) as gateway:
         order = {"prompt": "rain", "seconds": "4"}

@@ -23,6 +23,8 @@ from gateway.jobs.surroundings import MARKER
 from gateway.serve import listen
 from gateway.settings import POSTGRESQL, Settings
 from gateway.store.looking import Look, ensure_wal, look
+from gateway.store.migrations import steps_from
+from gateway.store.schema import VERSION
 
 OLDEST_PYTHON = (3, 11)
 # Space: a clip is some megabytes, an event some hundred bytes.
@@ -62,7 +64,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "missing", str(exc), "see docs/postgresql.md" if _on_server(settings) else "")
         yield clock(None, time.time())
     else:
-        yield _database(found)
+        yield _database(found, _on_server(settings))
         yield _media(settings, found)
         yield clock(found.newest, time.time())
 
@@ -80,14 +82,14 @@ def _extras(settings: Settings) -> Iterator[Finding]:
         if lacking is None:
             yield Finding(f"extra {extra}", "good", ", ".join(f"{module} {_version(module)}" for module in modules))
         else:
-            needed = extra == "postgres" and _on_server(settings)
+            needed = {"postgres": _on_server(settings), "telemetry": bool(settings.otlp_endpoint)}.get(extra, False)
             found = f"{lacking} is not installed"
             yield Finding(f"extra {extra}", "missing" if needed else "note", found, extras.install(extra))
 
 
 def _version(module: str) -> str:
     try:
-        return version({"c2pa": "c2pa-python"}.get(module, module))
+        return version({"c2pa": "c2pa-python"}.get(module, module.replace(".", "-")))
     except PackageNotFoundError:
         return "of no known version"
 
@@ -190,14 +192,22 @@ def _on_server(settings: Settings) -> bool:
     return settings.database_url.startswith(POSTGRESQL)
 
 
-def _database(found: Look) -> Finding:
+def _database(found: Look, on_server: bool) -> Finding:
     if found.schema is None:
         return Finding("database", "good", f"{found.server}, empty; the first start makes the tables")
-    if not found.suits:
-        todo = "use the leakdrill that wrote it, or name an empty database in LEAKDRILL_DATABASE_URL"
+    try:
+        due = steps_from("this database", found.schema)
+    except OperatorError as exc:
         return Finding(
-            "database", "missing", f"{found.server}, schema {found.schema}, which this one cannot read", todo
+            "database",
+            "missing",
+            f"{found.server}: {exc}",
+            "install the leakdrill that made it, or name another database",
         )
+    if due:
+        what = f"{found.server}, schema {found.schema}; this leakdrill reads {VERSION}"
+        todo = "leakdrill database migrate" + ("" if on_server else ", or start a gateway, which does so")
+        return Finding("database", "missing" if on_server else "note", what, todo)
     return Finding("database", "good", f"{found.server}, schema {found.schema}")
 
 

@@ -29,11 +29,6 @@ class Look:
     newest: float | None = None
     name: str | None = None
 
-    @property
-    def suits(self) -> bool:
-        """Whether this leakdrill reads it, or would create it."""
-        return self.schema in (None, VERSION)
-
 
 def look(place: Path | str) -> Look:
     """The database as it is. Raises OperatorError where it cannot be reached or read, or its driver is missing."""
