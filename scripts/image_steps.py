@@ -76,7 +76,7 @@ def build(lines: list[tuple[str, str]], prefix: Path, python: str = sys.executab
         elif word == "RUN":
             say(f"RUN {rest}")
             line = re.sub(r"^python\b", shlex.quote(python), rest.replace(PROGRAM, str(prefix / "leakdrill")))
-            subprocess.run(["sh", "-c", line], cwd=source, env=environment, check=True)
+            subprocess.run(["/bin/sh", "-c", line], cwd=source, env=environment, check=True)
 
 
 def megabytes(folder: Path) -> float:
