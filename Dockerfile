@@ -15,7 +15,13 @@ COPY loadtest loadtest
 COPY seeds seeds
 COPY leakdrill_pytest leakdrill_pytest
 COPY docs/class docs/class
-RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation .
+# What nothing here calls goes, a fifth of the whole: others' tests, the installer, and of Gradio its pages for a Node
+# server, its examples, and the ffmpeg with which a browser would trim uploads.
+RUN /opt/leakdrill/bin/pip install --no-deps --no-build-isolation . \
+    && find /opt/leakdrill/lib -type d \( -name tests \
+    -o -path '*/site-packages/pip' -o -path '*/site-packages/pip-*' \
+    -o -path '*/gradio/templates/node' -o -path '*/gradio/templates/frontend/static/ffmpeg' \
+    -o -path '*/gradio/media_assets' \) -prune -exec rm -rf '{}' +
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="leakdrill" \

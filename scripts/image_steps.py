@@ -61,8 +61,8 @@ def copy(sources: list[str], target: Path, allowed: set[str]) -> None:
             shutil.copy(ROOT / source, target)
 
 
-def build(lines: list[tuple[str, str]], prefix: Path) -> None:
-    """Plays the first stage; what it makes is in `prefix`, where `/opt/leakdrill` would be."""
+def build(lines: list[tuple[str, str]], prefix: Path, python: str = sys.executable) -> None:
+    """Plays the first stage with the base image's `python`; what would be `/opt/leakdrill` is in `prefix`."""
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     source = prefix / "src"
     source.mkdir()
@@ -75,15 +75,23 @@ def build(lines: list[tuple[str, str]], prefix: Path) -> None:
             copy(names, source / target, allowed)
         elif word == "RUN":
             say(f"RUN {rest}")
-            words = [part.replace(PROGRAM, str(prefix / "leakdrill")) for part in shlex.split(rest)]
-            words[0] = sys.executable if words[0] == "python" else words[0]
-            subprocess.run(words, cwd=source, env=environment, check=True)
+            line = re.sub(r"^python\b", shlex.quote(python), rest.replace(PROGRAM, str(prefix / "leakdrill")))
+            subprocess.run(["/bin/sh", "-c", line], cwd=source, env=environment, check=True)
 
 
 def megabytes(folder: Path) -> float:
     """What the files in it take up, each once."""
     sizes = {(found.st_dev, found.st_ino): found.st_size for path in folder.rglob("*") if (found := path.lstat())}
     return sum(sizes.values()) / 1e6
+
+
+def can_run(uid: int, program: Path) -> bool:
+    """Whether another user may; a Python in root's home is root's alone."""
+    try:
+        subprocess.run([program, "-c", ""], cwd="/", user=uid, group=uid, extra_groups=[], check=True)
+    except PermissionError:
+        return False
+    return True
 
 
 def run(lines: list[tuple[str, str]], prefix: Path) -> None:
@@ -108,9 +116,12 @@ def run(lines: list[tuple[str, str]], prefix: Path) -> None:
     check = json.loads(said["HEALTHCHECK"].split(" CMD ", 1)[1])
     uid = int(said["USER"].split(":")[0]) if os.geteuid() == 0 else None
     data.mkdir()
+    prefix.chmod(0o755)
+    if uid is not None and not can_run(uid, program / "bin" / "python"):
+        say(f"user {uid} cannot run {(program / 'bin' / 'python').resolve()}, so this one does; see --python")
+        uid = None
     if uid is not None:
         os.chown(data, uid, uid)
-        prefix.chmod(0o755)
     options = {"cwd": data, "env": own, "user": uid, "group": uid, "extra_groups": [] if uid is not None else None}
     where = [str(program / "bin" / entry[0]), *entry[1:]]
     subprocess.run([*where, "--help"], stdout=subprocess.DEVNULL, check=True, **options)  # type: ignore[call-overload]
@@ -132,12 +143,14 @@ def main() -> None:
     """Exits with 1 where a step fails, or the image would be larger than 600 MB."""
     parser = argparse.ArgumentParser(description="Play the Dockerfile's steps without a container engine.")
     parser.add_argument("--keep", type=Path, help="Play in this new folder, and leave it.")
-    kept: Path | None = parser.parse_args().keep
+    parser.add_argument("--python", default=sys.executable, help="Stands in for the base image's [this one].")
+    given = parser.parse_args()
+    kept: Path | None = given.keep
     builds, runs = stages((ROOT / "Dockerfile").read_text())
     with tempfile.TemporaryDirectory(prefix="leakdrill-image-") as passing:
         prefix = kept.resolve() if kept else Path(passing)
         prefix.mkdir(exist_ok=kept is None)
-        build(builds, prefix)
+        build(builds, prefix, given.python)
         run(runs, prefix)
         size = megabytes(prefix / "leakdrill")
     whole = size + BASE_MB
