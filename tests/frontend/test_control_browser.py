@@ -244,6 +244,7 @@ def test_a_cohort_is_revoked_by_keyboard_alone_and_every_page_knows(open_room: O
     expect(page.locator("#revoke .answer")).to_contain_text("Revoked 3 tokens of cohort alpha")
     assert page.evaluate("document.activeElement.className") == "answer"
     expect(page.locator(".checklist li")).to_have_count(11)
+    expect(page.locator("#revoke-which option")).to_have_text(["press · 1 token"])
     for token, status in ((tokens[0], 401), (bystander, 200)):
         headers = {"Authorization": f"Bearer {token}"}
         assert httpx.get(f"{clean.gateway}/v1/videos", headers=headers).status_code == status
