@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browsing import PATIENCE_MS, Watched, faults_of, launched
+from browsing import LISTEN, PATIENCE_MS, Watched, faults_of, launched, let_seconds_pass
 from frontend.context import TITLE as CONTEXT_TITLE
 from gateway.supervisor import free_port
 
@@ -648,6 +648,26 @@ def test_odd_and_long_prompts_are_shown_as_they_were_sent_and_a_clip_rests_on_it
     assert not page.locator(".ld-clip video").evaluate("(video) => video.paused")
     assert (watched.outside, watched.complaints) == ([], [])
     context.close()
+
+
+def test_a_minute_is_silent_and_each_phase_is_spoken_of_once(context: BrowserContext, room: Room) -> None:
+    page = context.new_page()
+    page.clock.install()
+    open_page(page, room)
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    page.evaluate(LISTEN, ["#ld-banner", "#ld-announcer"])
+    room.control("PUT", "broadcast", {"text": "hello"})
+    expect(page.locator('#ld-banner [data-part="broadcast"]')).to_have_text("hello")
+    let_seconds_pass(page, 60)
+    assert page.evaluate("window.spoken") == []
+    said = []
+    for phase, words in (("normal", "Preview by invitation."), ("exposed", "Open to everyone.")):
+        room.control("PATCH", "state", {"phase": phase})
+        expect(page.locator("#ld-announcer")).to_contain_text(words)
+        let_seconds_pass(page, 5)
+        said.append(words)
+        assert [one[: len(words)] for one, words in zip(page.evaluate("window.spoken"), said, strict=True)] == said
+    room.control("PUT", "broadcast", {"text": None})
 
 
 # When the banner turns, by the browser's clock, and everything that a screen reader is told from here on.
