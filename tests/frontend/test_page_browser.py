@@ -14,11 +14,15 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from browsing import LISTEN, PATIENCE_MS, Watched, faults_of, launched, let_seconds_pass
+from frontend.app import create_page
 from frontend.context import TITLE as CONTEXT_TITLE
+from frontend.settings import Settings
 from gateway.supervisor import free_port
+from live import live_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -668,6 +672,58 @@ def test_a_minute_is_silent_and_each_phase_is_spoken_of_once(context: BrowserCon
         said.append(words)
         assert [one[: len(words)] for one, words in zip(page.evaluate("window.spoken"), said, strict=True)] == said
     room.control("PUT", "broadcast", {"text": None})
+
+
+def opened(chromium: Browser, url: str) -> Page:
+    """A Generate page in a browser of its own, for a tab behind another asks for no state."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(url)
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    return page
+
+
+def test_a_gateway_that_restarts_is_told_of_and_what_was_ordered_arrives(
+    chromium: Browser, serve: Callable[[FastAPI], str], tmp_path: Path
+) -> None:
+    with live_gateway(tmp_path, workers=1) as live:
+        live.control("PATCH", "/control/state", json={"phase": "exposed"})
+        # Long enough for the clip to be under way when the gateway goes.
+        live.control("PUT", "/control/profile", json={"name": "standard", "seed": 7, "speed": 2})
+        token = live.issue()["token"]
+        # How long a restart takes is up to the machine.
+        url = serve(create_page(Settings(live.url, tokens=(token,), control_room=False), patience=PATIENCE_MS / 1000))
+        page, other = opened(chromium, url), opened(chromium, url)
+        page.evaluate(WATCH_STATUS)
+        order(page, "a clip over a restart", seconds=1)
+        wait_for_status(page, "in_progress")
+        live.kill_gateway()
+        for one in (page, other):
+            expect(one.locator("#ld-banner")).to_have_attribute("data-phase", "away")
+            expect(one.locator("#ld-banner")).to_contain_text("It asks again every second")
+        assert "still asking" in wait_for_status(page, "silent")
+        expect(page.locator("#ld-cancel")).to_be_enabled()
+        order(other, "pressed while it is away", seconds=1)
+        assert "nothing was queued" in wait_for_status(other, "gateway_away")
+
+        live.start_gateway()
+        for one in (page, other):
+            expect(one.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+        assert wait_for_status(page, "completed").startswith("Done")
+        assert_plays(page, 854)
+        shown = page.evaluate("window.shown")
+        states = [state for state, _, _ in shown]
+        assert states.index("in_progress") < states.index("silent") < states.index("completed")
+        bars = [bar for _, bar, _ in shown]
+        assert bars == sorted(bars)
+        live.control("PUT", "/control/profile", json={"name": "instant"})
+        other.locator("#ld-generate").click()
+        wait_for_status(other, "completed")
+        made = httpx.get(f"{live.url}/v1/videos", headers=bearer(token)).raise_for_status().json()["data"]
+        assert [video["prompt"] for video in made] == ["pressed while it is away", "a clip over a restart"]
+        for one in (page, other):
+            one.context.close()
 
 
 # When the banner turns, by the browser's clock, and everything that a screen reader is told from here on.
