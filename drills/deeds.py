@@ -1,5 +1,6 @@
 """Injects that do something to the gateway: notices, restorations, outages, minting; and what is set up for them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from drills.sinks import SinkReceiver, Told
 from drills.surfaces import CHILD_SECONDS
 
 MINTED_SECONDS = 0.7
+# The scenario whose lines are the plan of injects that an instructor has on the private page.
+ON_THE_PAGES = "november-2024"
 
 
 class RestoreCall(BaseModel):
@@ -50,6 +53,8 @@ class Deeds:
     _sinks: list[SinkReceiver] = field(default_factory=list)
     _outages: list[str] = field(default_factory=list)
     _profile: Mapping[str, object] | None = None
+    _telling: list[asyncio.Task[bool]] = field(default_factory=list)
+    _line_before: str | None = None
 
     @property
     def told(self) -> list[Told]:
@@ -59,6 +64,8 @@ class Deeds:
     async def set_up(self, speed: float) -> None:
         """Sinks and the latency profile. `speed` is replay seconds per second: simulated times are replay times."""
         topology, first = self.scenario.topology, self.fleet.first
+        if self.scenario.scenario.id == ON_THE_PAGES:
+            self._line_before = (await first.order("inject", "GET", "/control/state")).body.get("broadcast")
         for number in range(1, topology.sinks + 1):
             sink = SinkReceiver(number, self.history)
             self._sinks.append(sink)
@@ -70,6 +77,24 @@ class Deeds:
             body = {"name": topology.profile, "speed": min(speed, 100_000.0), "seed": self.scenario.seed % 2**31}
             await first.order("profile", "PUT", "/control/profile", json=body)
             self.did("profile", True, f"{topology.profile}, {speed:g} times as fast")
+
+    def tell_pages(self, line: MselLine) -> None:
+        """Puts a line of the pages' plan on every page, beside whatever the drill does: nothing waits for it."""
+        if self.scenario.scenario.id == ON_THE_PAGES:
+            self._telling.append(asyncio.ensure_future(self._tell_pages(line.id, line.text)))
+
+    async def _tell_pages(self, id: str, words: str) -> bool:
+        """As an inject that is fired; where that cannot be, or was done in an exercise before, as a broadcast."""
+        first, body = self.fleet.first, {"state": "fired", "line": words}
+        if (await first.ask("inject", "PUT", f"/control/injects/{id}", json=body)).accepted:
+            return True
+        return (await first.ask("inject", "PUT", "/control/broadcast", json={"text": words})).accepted
+
+    async def _untell(self) -> None:
+        """The line that was on the pages before is there again."""
+        told = await asyncio.gather(*self._telling)
+        self.did("inject", all(told), f"{sum(told)} of {len(told)} lines were put on every page")
+        await self.fleet.first.order("inject", "PUT", "/control/broadcast", json={"text": self._line_before})
 
     async def do(self, line: MselLine) -> None:
         """What the line does; nothing where it is only words."""
@@ -148,8 +173,11 @@ class Deeds:
             await sleep(MINTED_SECONDS)
 
     async def take_back(self) -> None:
-        """Everything is as it was: no outage, no sink, the old profile. Each is tried; the first failure raises."""
+        """Everything is as it was: the old line, no outage, no sink, the old profile. Each is tried; the first failure
+        raises."""
         first, failures = self.fleet.first, list[DrillError]()
+        if self._telling:
+            await _try(failures, self._untell())
         if self._profile is not None:
             await _try(failures, first.order("profile", "PUT", "/control/profile", json=self._profile))
         for id in self._outages:

@@ -325,7 +325,7 @@ class Exercise:
             if self._ending:
                 await step("the planned end of the API", self._ending.take_back)
             if self.deeds:
-                await step("outages, sinks and latency profile", self.deeds.take_back)
+                await step("broadcast line, outages, sinks and latency profile", self.deeds.take_back)
             if self._cut:
                 await step("the mint freeze", self._cut.thaw)
         if "revoke_issued" in self.scenario.rollback:
@@ -372,6 +372,8 @@ class Exercise:
     def _fire(self, line: MselLine) -> None:
         self.fired[line.id] = self.history.now()
         self._tell("inject", line.text, inject=line.id)
+        if self.deeds:
+            self.deeds.tell_pages(line)
 
     def did(self, name: str, ok: bool, detail: str) -> None:
         self.actions.append(Action(name=name, at=self.history.now(), ok=ok, detail=detail))

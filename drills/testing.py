@@ -95,6 +95,9 @@ class MemoryGateway(httpx.AsyncBaseTransport):
     asked: str = ""
     held_by: str = ""
     leases: list[str] = field(default_factory=list)
+    knows_injects: bool = True
+    fired: dict[str, str] = field(default_factory=dict)
+    lines: list[str | None] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
@@ -150,7 +153,10 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         queue = {"waiting": self._count("queued"), "running": self._count("in_progress")}
         known = {"consistency": "strict", "defects": [], "workers": 1, "version": "0.0-memory"}
         replicas = {name: f"http://{name}" for name in self.names}
-        return {"status": "ok", "phase": self.phase, "queue": queue, **known, "replicas": replicas}
+        line = self.lines[-1] if self.lines else None
+        return {
+            "status": "ok", "phase": self.phase, "queue": queue, **known, "replicas": replicas, "broadcast": line,
+        }  # fmt: skip
 
     # public face
 
@@ -235,6 +241,8 @@ class MemoryGateway(httpx.AsyncBaseTransport):
             return self._replicas(body)
         if path.startswith("/drill"):
             return self._lease(request, body)
+        if path.startswith("/injects/") or path == "/broadcast":
+            return self._say(path.removeprefix("/injects/"), body)
         if path == "/events":
             return self._read_events(request)
         if path == "/revocations/preview":
@@ -254,6 +262,19 @@ class MemoryGateway(httpx.AsyncBaseTransport):
         if request.method == "DELETE":
             self.held_by = ""
         return httpx.Response(200, json={"id": self.held_by})
+
+    def _say(self, inject: str, body: dict[str, Any]) -> httpx.Response:
+        """A line for every page, with an inject or without; `lines` keeps each, the newest last."""
+        if inject == "/broadcast":
+            self.lines.append(body["text"])
+        elif not self.knows_injects:
+            return _error(404, "not_found")
+        elif inject in self.fired:
+            return _error(409, "inject_fired")
+        else:
+            self.fired[inject] = body["line"]
+            self.lines.append(body["line"])
+        return httpx.Response(200, json={})
 
     def _replicas(self, body: dict[str, Any]) -> httpx.Response:
         if body:

@@ -35,6 +35,7 @@ from frontend.control_room import add_control_room
 from frontend.generate import GeneratePage, build, example_prompts
 from frontend.links import Links
 from frontend.live import Live
+from frontend.render import PATIENCE
 from frontend.settings import Settings, SettingsError
 from frontend.tokens import PageTokens
 from frontend.wording import banner
@@ -42,8 +43,9 @@ from frontend.wording import banner
 _UNKEPT = {"Cache-Control": "no-store"}
 
 
-def create_page(settings: Settings) -> FastAPI:
-    """Wires the page. Makes no request and opens nothing: the gateway may come later."""
+def create_page(settings: Settings, patience: float = PATIENCE) -> FastAPI:
+    """Wires the page. Makes no request and opens nothing: the gateway may come later. `patience` is for how many
+    seconds of the gateway's silence an order that it has taken is still asked after."""
     gateway = Gateway(settings.gateway_url)
     live = Live(gateway)
     links = Links(gateway, settings.public_url)
@@ -63,7 +65,7 @@ def create_page(settings: Settings) -> FastAPI:
     _add_routes(app, live, links, tokens, connected)
     if settings.control_room:
         control = add_control_room(app, gateway, tokens, settings.host, connected)
-    page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url)
+    page = GeneratePage(gateway, live, links, tokens, rng, settings.public_url or settings.gateway_url, patience)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         build(page, example_prompts()),

@@ -176,15 +176,14 @@ class Deeds:
         return {"words": f"The room is clean. It took {self._monotonic() - begun:.1f} s."}
 
     async def choices(self, session: Session) -> Told:
-        """Who can be selected: tokens by short accessor, people, cohorts."""
+        """Who can be selected: tokens by short accessor, people, cohorts; `ends` and `returns` say whether there is
+        anything left to revoke, and anything that can come back."""
         tokens = await self._tokens(session, {"all": True})
-        people = Counter(str(token["principal"]) for token in tokens)
-        cohorts = Counter(str(token["cohort"]) for token in tokens)
         return {
             "words": "",
             "accessor": [_offered(token) for token in tokens],
-            "principal": _counted(people),
-            "cohort": _counted(cohorts),
+            "principal": _grouped(tokens, "principal"),
+            "cohort": _grouped(tokens, "cohort"),
         }
 
     async def _tokens(self, session: Session, selector: Fields) -> list[dict[str, Any]]:
@@ -210,11 +209,26 @@ def _selector(fields: Fields) -> Fields:
 
 def _offered(token: dict[str, Any]) -> dict[str, Any]:
     words = " · ".join([short(token["accessor"]), token["principal"], token["cohort"], token["state"]])
-    return {"value": token["accessor"], "words": words, "returns": token["state"] in RETURNING}
+    return {"value": token["accessor"], "words": words, **_left([token["state"]])}
 
 
-def _counted(names: Counter[str]) -> list[dict[str, str]]:
-    return [{"value": name, "words": f"{name} · {many(count, 'token')}"} for name, count in sorted(names.items())]
+def _grouped(tokens: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    states: dict[str, list[str]] = {}
+    for token in tokens:
+        states.setdefault(str(token[by]), []).append(token["state"])
+    return [{"value": name, "words": _counted(name, own), **_left(own)} for name, own in sorted(states.items())]
+
+
+def _counted(name: str, states: list[str]) -> str:
+    gone = states.count("revoked")
+    return f"{name} · {many(len(states), 'token')}" + (f", {gone} revoked" if gone else "")
+
+
+def _left(states: list[str]) -> dict[str, bool]:
+    return {
+        "ends": any(state != "revoked" for state in states),
+        "returns": any(state in RETURNING for state in states),
+    }
 
 
 def refused_words(error: GatewayError, *, changes: bool) -> str:

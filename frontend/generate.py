@@ -19,7 +19,7 @@ from frontend.client import Gateway, GatewayError, Order
 from frontend.links import Links
 from frontend.live import Live
 from frontend.previews import Preview
-from frontend.render import Credential, Finished, Moment, Rendering, Stopped, Waiting, render_clip
+from frontend.render import PATIENCE, Credential, Finished, Moment, Rendering, Stopped, Waiting, render_clip
 from frontend.settings import TOKEN
 from frontend.tokens import PageTokens
 
@@ -78,7 +78,14 @@ class GeneratePage:
     """The handlers behind the page. They hold what the whole page shares and nothing of a single visitor."""
 
     def __init__(
-        self, gateway: Gateway, live: Live, links: Links, tokens: PageTokens, rng: random.Random, shown_url: str
+        self,
+        gateway: Gateway,
+        live: Live,
+        links: Links,
+        tokens: PageTokens,
+        rng: random.Random,
+        shown_url: str,
+        patience: float = PATIENCE,
     ) -> None:
         self.gateway = gateway
         self.live = live
@@ -86,6 +93,7 @@ class GeneratePage:
         self.tokens = tokens
         self.rng = rng
         self.shown_url = shown_url
+        self.patience = patience
         self._styles: tuple[str, ...] = ()
         # By tab. Weak: an entry lasts as long as the generation that waits on it.
         self._running: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
@@ -103,7 +111,8 @@ class GeneratePage:
         yield gr.skip(), gr.skip(), call, order.seed, _cancel(True)
         progress, accepted = 0, False
         stop, preview = self._stoppable(request), Preview(self.gateway, self.links, credential.token)
-        async with aclosing(render_clip(self.gateway, self.live, order, credential, stop)) as moments:
+        rendering = render_clip(self.gateway, self.live, order, credential, stop, patience=self.patience)
+        async with aclosing(rendering) as moments:
             async for moment in moments:
                 # The stage changes when the gateway has taken the order: a refusal leaves the last clip in place.
                 stage = self._stage(moment, order, credential, accepted)

@@ -83,6 +83,30 @@ def faults_of(page: Page, axe: str) -> list[str]:
     return [f"{one['id']}: {node['target']}" for one in found["violations"] for node in one["nodes"]]
 
 
+# Everything that the live region is told from here on, and how often the banner is painted, which is each time that the
+# state has come.
+LISTEN = """([banner, region]) => {
+  window.spoken = [];
+  window.paints = 0;
+  new MutationObserver(() => window.paints++).observe(document.querySelector(banner), {
+    attributes: true, attributeFilter: ["data-phase"],
+  });
+  const announcer = document.querySelector(region);
+  new MutationObserver(() => window.spoken.push(announcer.textContent)).observe(announcer, {
+    childList: true, subtree: true, characterData: true,
+  });
+}"""
+
+
+def let_seconds_pass(page: Page, seconds: int) -> None:
+    """So many seconds of a page whose clock is installed and that is listened to; it paints the state in each of them,
+    and no real second passes."""
+    for _ in range(seconds):
+        before = page.evaluate("window.paints")
+        page.clock.run_for(1000)
+        page.wait_for_function("(before) => window.paints > before", arg=before)
+
+
 @dataclass
 class Watched:
     """A page, and what it did that it should not do."""

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
   const KEPT = 8;
+  const REST_SECONDS = 0.1;
   // Tells this page from others that are open, for the count in the control room; made anew at each load, kept nowhere.
   const NUMBER = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const clips = [];
@@ -93,7 +94,17 @@
   }
 
   function start(video) {
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      video.play().catch(() => {});
+      return;
+    }
+    // A clip begins as noise, so one that does not play by itself rests near its end; played, it goes on at the
+    // beginning, because it loops.
+    const rest = () => {
+      if (video.paused && video.currentTime === 0) video.currentTime = Math.max(0, video.duration - REST_SECONDS);
+    };
+    if (video.readyState >= HTMLMediaElement.HAVE_METADATA) rest();
+    else video.addEventListener("loadedmetadata", rest, { once: true });
   }
 
   function play(clip, video) {

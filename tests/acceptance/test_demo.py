@@ -36,6 +36,9 @@ def test_the_demo_replays_november_2024_with_a_class_and_is_contained(tmp_path: 
     for number in range(1, 10):
         assert f"| m{number} (" in report
         assert f"m{number}" in lines
+    asked = json.loads((out / "journal.json").read_text())["exchanges"]
+    fired = [one["path"] for one in asked if one["who"] == "inject" and one["method"] == "PUT" and one["status"] == 200]
+    assert fired == [*(f"/control/injects/m{number}" for number in range(1, 10)), "/control/broadcast"]
     assert_the_class_was_there_and_cut_off(out, done.stdout)
     # Afterwards nothing of it runs on, and the leaked tokens are nowhere but in the file that the page reads.
     leaked = (tmp_path / ".leakdrill" / "demo" / "page.tokens").read_text().split()

@@ -60,6 +60,26 @@ def test_the_november_replay_cuts_everybody_and_shows_the_price(tmp_path: Path) 
     assert all(played.fired is not None for played in journal.msel)
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_lines_of_november_are_injects_on_the_pages_which_are_put_back(tmp_path: Path, knows: bool) -> None:
+    november = load_scenario("november-2024")
+    planned = {line.id: line.text for line in november.msel}
+    gateway = MemoryGateway(knows_injects=knows, lines=["ours"])
+    journal = journal_of(drill(tmp_path / "first", gateway=gateway, scenario=november))
+    assert gateway.fired == (planned if knows else {})
+    assert gateway.lines == ["ours", *planned.values(), "ours"]
+    assert "9 of 9 lines were put on every page" in [each.detail for each in journal.actions]
+    # In an exercise on the same gateway later they are fired already, and are seen all the same.
+    drill(tmp_path / "again", gateway=gateway, scenario=november)
+    assert gateway.lines[11:] == [*planned.values(), "ours"]
+
+
+def test_another_scenario_leaves_the_pages_alone(tmp_path: Path) -> None:
+    gateway = MemoryGateway()
+    drill(tmp_path, gateway=gateway)
+    assert (gateway.fired, gateway.lines) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("fault", "verdict", "exit_code", "reason"),
     [

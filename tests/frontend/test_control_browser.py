@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from browsing import PATIENCE_MS, Watched, faults_of, launched, page_process
+from browsing import LISTEN, PATIENCE_MS, Watched, faults_of, launched, let_seconds_pass, page_process
 from control_desk import Serve, control_app
 from gateway.supervisor import free_port
 from live import Live, eventually, live_gateway
@@ -244,6 +244,7 @@ def test_a_cohort_is_revoked_by_keyboard_alone_and_every_page_knows(open_room: O
     expect(page.locator("#revoke .answer")).to_contain_text("Revoked 3 tokens of cohort alpha")
     assert page.evaluate("document.activeElement.className") == "answer"
     expect(page.locator(".checklist li")).to_have_count(11)
+    expect(page.locator("#revoke-which option")).to_have_text(["press · 1 token"])
     for token, status in ((tokens[0], 401), (bystander, 200)):
         headers = {"Authorization": f"Bearer {token}"}
         assert httpx.get(f"{clean.gateway}/v1/videos", headers=headers).status_code == status
@@ -268,6 +269,46 @@ def test_everybody_is_revoked_only_after_the_word_is_typed(open_room: Opener, cl
     headers = {"Authorization": f"Bearer {token}"}
     assert httpx.get(f"{clean.gateway}/v1/videos", headers=headers).status_code == 401
     assert len(clean.live.control("GET", "/control/revocations")["data"]) == 1
+
+
+def test_everybody_is_revoked_and_the_room_reset_by_keyboard_alone(open_room: Opener, clean: Room) -> None:
+    clean.live.issue("tester")
+    page = open_room()
+    expect(page.locator("#revoke-which option")).to_have_count(1)
+    walk_to(page, "revoke-kind")
+    page.keyboard.type("everybody")
+    walk_to(page, "revoke-reason")
+    page.keyboard.type("drill")
+    page.keyboard.press("Enter")
+    expect(page.locator("#confirm")).to_be_visible()
+    walk_to(page, "typed")
+    page.keyboard.type("all")
+    walk_to(page, "confirm-yes")
+    page.keyboard.press("Enter")
+    expect(page.locator("#revoke .answer")).to_be_focused()
+    expect(page.locator("#revoke .answer")).to_contain_text("Revoked 1 token of everybody")
+    expect(page.locator("#banner")).to_have_attribute("data-phase", "revoked")
+
+    walk_to(page, "Reset the room …")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-part="confirm-words"]')).to_contain_text("1 token, 0 videos with their clips")
+    assert page.evaluate("document.getElementById('confirm').contains(document.activeElement)")
+    page.keyboard.press("Escape")
+    expect(page.locator("#reset .answer")).to_have_text("Nothing was done.")
+    expect(page.locator("#reset .answer")).to_be_focused()
+    assert clean.live.control("GET", "/control/tokens")["data"]
+
+    page.keyboard.press("Shift+Tab")
+    assert focused(page) == "Reset the room …"
+    page.keyboard.press("Space")
+    expect(page.locator("#confirm-yes")).to_have_text("Reset the room")
+    walk_to(page, "confirm-yes")
+    page.keyboard.press("Enter")
+    expect(page.locator("#reset .answer")).to_contain_text("The room is clean.")
+    expect(page.locator("#reset .answer")).to_be_focused()
+    assert page.evaluate(FOCUS_SEEN)
+    expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
+    assert clean.live.control("GET", "/control/tokens")["data"] == []
 
 
 def test_a_reset_says_what_is_lost_and_asks_once(open_room: Opener, clean: Room) -> None:
@@ -295,25 +336,25 @@ def test_what_the_gateway_refuses_is_told_where_it_was_asked_for(open_room: Open
     expect(page.locator("svg text", has_text="page public, about 08:30")).to_have_count(1)
 
 
-def test_the_live_region_speaks_of_the_phase_alone(open_room: Opener, clean: Room) -> None:
+def test_the_live_region_is_silent_for_a_minute_and_speaks_of_each_phase_once(open_room: Opener, clean: Room) -> None:
     page = open_room()
+    page.clock.install()
+    page.reload()
     expect(page.locator("#banner")).to_have_attribute("data-phase", "normal")
     assert page.locator("[aria-live], [role=status], [role=alert], [role=log]").count() == 1
-    page.evaluate(
-        """() => { window.spoken = [];
-        const region = document.getElementById("announcer");
-        new MutationObserver(() => window.spoken.push(region.textContent))
-            .observe(region, { childList: true, characterData: true, subtree: true }); }"""
-    )
+    page.evaluate(LISTEN, ["#banner", "#announcer"])
     clean.control("PUT", "broadcast", {"text": "hello"})
     clean.control("PUT", "clock", {"time": "2024-11-26T08:30:00-05:00", "speed": 42})
     expect(page.locator('[data-part="broadcast"]')).to_have_text("hello")
-    page.wait_for_timeout(3000)
+    let_seconds_pass(page, 60)
     assert page.evaluate("window.spoken") == []
-    clean.control("PATCH", "state", {"phase": "exposed"})
-    expect(page.locator("#announcer")).to_contain_text("Open to everyone.")
-    page.wait_for_timeout(2500)
-    assert len(page.evaluate("window.spoken")) == 1
+    said = []
+    for phase, words in (("exposed", "Open to everyone."), ("normal", "Preview by invitation.")):
+        clean.control("PATCH", "state", {"phase": phase})
+        expect(page.locator("#announcer")).to_contain_text(words)
+        let_seconds_pass(page, 5)
+        said.append(words)
+        assert [one[: len(words)] for one, words in zip(page.evaluate("window.spoken"), said, strict=True)] == said
 
 
 def test_the_timeline_has_a_sentence_and_a_table_beside_the_picture(open_room: Opener, clean: Room) -> None:

@@ -75,6 +75,25 @@ def test_one_token_and_one_person_can_be_revoked(zoe: Instructor, clean: Live) -
     assert call(clean, "GET", "/v1/videos", second["token"]).status_code == 401
 
 
+def offered(instructor: Instructor, kind: str, left: str) -> list[str]:
+    """Who is offered for a deed that needs something left: `ends` for Revoke, `returns` for Restore."""
+    return [one["words"] for one in instructor.get("/control/choices").json()[kind] if one[left]]
+
+
+def test_who_has_nothing_left_is_offered_no_more(zoe: Instructor, clean: Live) -> None:
+    first, second = clean.issue("tester-1"), clean.issue("tester-2")
+    clean.issue("tester-2")
+    press = clean.issue("reporter", "press")
+    for one in (first, second, press):
+        zoe.done("revoke", kind="accessor", which=one["accessor"], reason="one")
+    assert len(offered(zoe, "accessor", "ends")) == 1
+    assert offered(zoe, "principal", "ends") == ["tester-2 · 2 tokens, 1 revoked"]
+    assert offered(zoe, "cohort", "ends") == ["alpha · 3 tokens, 2 revoked"]
+    assert [offered(zoe, kind, "returns") for kind in ("accessor", "principal", "cohort")] == [[], [], []]
+    zoe.done("revoke", kind="cohort", which="alpha", reason="the rest")
+    assert [offered(zoe, kind, "ends") for kind in ("accessor", "principal", "cohort")] == [[], [], []]
+
+
 def test_everybody_needs_the_second_word(zoe: Instructor, clean: Live) -> None:
     token = clean.issue()["token"]
     assert zoe.done("preview", kind="all")["tokens"] == 1

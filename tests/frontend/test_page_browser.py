@@ -14,11 +14,15 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browsing import PATIENCE_MS, Watched, faults_of, launched
+from browsing import LISTEN, PATIENCE_MS, Watched, faults_of, launched, let_seconds_pass
+from frontend.app import create_page
 from frontend.context import TITLE as CONTEXT_TITLE
+from frontend.settings import Settings
 from gateway.supervisor import free_port
+from live import live_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -607,11 +611,17 @@ def test_a_clip_is_ordered_and_cancelled_by_keyboard_alone(watched: Watched, roo
     )  # fmt: skip
 
 
+# A clip of four seconds stands still, on a frame near its end that can be seen.
+RESTS = """() => {
+  const video = document.querySelector(".ld-clip video");
+  return video.paused && !video.seeking && video.readyState >= 2 && video.duration > 3.9 && video.currentTime > 3.8;
+}"""
+
 # Emoji of several parts, words from right to left, a turned direction, a tag, and an entity.
 ODD = "👩‍🚀🛹 كلب على لوح تزلج \u202egnol\u202c <img src=x onerror=alert(1)> &amp; שלום "
 
 
-def test_odd_and_long_prompts_are_shown_as_they_were_sent_and_nothing_plays_by_itself(
+def test_odd_and_long_prompts_are_shown_as_they_were_sent_and_a_clip_rests_on_its_picture(
     chromium: Browser, room: Room
 ) -> None:
     context = chromium.new_context(reduced_motion="reduce", viewport={"width": 320, "height": 700})
@@ -633,10 +643,87 @@ def test_odd_and_long_prompts_are_shown_as_they_were_sent_and_nothing_plays_by_i
     assert page.locator(".ld-clip img, .ld-history img, .ld-code img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     expect(page.locator(".ld-clip video")).to_be_visible()
-    page.wait_for_function("document.querySelector('.ld-clip video').readyState >= 2")
-    assert page.evaluate("document.querySelector('.ld-clip video').paused")
+    # The first frame is noise; the one it rests on is of the picture.
+    page.wait_for_function(RESTS)
+    page.locator(".ld-history button").click()
+    page.wait_for_function(RESTS)
+    page.locator(".ld-clip video").evaluate("(video) => video.play()")
+    page.wait_for_function("document.querySelector('.ld-clip video').currentTime < 2")
+    assert not page.locator(".ld-clip video").evaluate("(video) => video.paused")
     assert (watched.outside, watched.complaints) == ([], [])
     context.close()
+
+
+def test_a_minute_is_silent_and_each_phase_is_spoken_of_once(context: BrowserContext, room: Room) -> None:
+    page = context.new_page()
+    page.clock.install()
+    open_page(page, room)
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    page.evaluate(LISTEN, ["#ld-banner", "#ld-announcer"])
+    room.control("PUT", "broadcast", {"text": "hello"})
+    expect(page.locator('#ld-banner [data-part="broadcast"]')).to_have_text("hello")
+    let_seconds_pass(page, 60)
+    assert page.evaluate("window.spoken") == []
+    said = []
+    for phase, words in (("normal", "Preview by invitation."), ("exposed", "Open to everyone.")):
+        room.control("PATCH", "state", {"phase": phase})
+        expect(page.locator("#ld-announcer")).to_contain_text(words)
+        let_seconds_pass(page, 5)
+        said.append(words)
+        assert [one[: len(words)] for one, words in zip(page.evaluate("window.spoken"), said, strict=True)] == said
+    room.control("PUT", "broadcast", {"text": None})
+
+
+def opened(chromium: Browser, url: str) -> Page:
+    """A Generate page in a browser of its own, for a tab behind another asks for no state."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(url)
+    expect(page.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+    return page
+
+
+def test_a_gateway_that_restarts_is_told_of_and_what_was_ordered_arrives(
+    chromium: Browser, serve: Callable[[FastAPI], str], tmp_path: Path
+) -> None:
+    with live_gateway(tmp_path, workers=1) as live:
+        live.control("PATCH", "/control/state", json={"phase": "exposed"})
+        # Long enough for the clip to be under way when the gateway goes.
+        live.control("PUT", "/control/profile", json={"name": "standard", "seed": 7, "speed": 2})
+        token = live.issue()["token"]
+        # How long a restart takes is up to the machine.
+        url = serve(create_page(Settings(live.url, tokens=(token,), control_room=False), patience=PATIENCE_MS / 1000))
+        page, other = opened(chromium, url), opened(chromium, url)
+        page.evaluate(WATCH_STATUS)
+        order(page, "a clip over a restart", seconds=1)
+        wait_for_status(page, "in_progress")
+        live.kill_gateway()
+        for one in (page, other):
+            expect(one.locator("#ld-banner")).to_have_attribute("data-phase", "away")
+            expect(one.locator("#ld-banner")).to_contain_text("It asks again every second")
+        assert "still asking" in wait_for_status(page, "silent")
+        expect(page.locator("#ld-cancel")).to_be_enabled()
+        order(other, "pressed while it is away", seconds=1)
+        assert "nothing was queued" in wait_for_status(other, "gateway_away")
+
+        live.start_gateway()
+        for one in (page, other):
+            expect(one.locator("#ld-banner")).to_have_attribute("data-phase", "exposed")
+        assert wait_for_status(page, "completed").startswith("Done")
+        assert_plays(page, 854)
+        shown = page.evaluate("window.shown")
+        states = [state for state, _, _ in shown]
+        assert states.index("in_progress") < states.index("silent") < states.index("completed")
+        bars = [bar for _, bar, _ in shown]
+        assert bars == sorted(bars)
+        live.control("PUT", "/control/profile", json={"name": "instant"})
+        other.locator("#ld-generate").click()
+        wait_for_status(other, "completed")
+        made = httpx.get(f"{live.url}/v1/videos", headers=bearer(token)).raise_for_status().json()["data"]
+        assert [video["prompt"] for video in made] == ["pressed while it is away", "a clip over a restart"]
+        for one in (page, other):
+            one.context.close()
 
 
 # When the banner turns, by the browser's clock, and everything that a screen reader is told from here on.

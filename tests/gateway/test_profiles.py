@@ -310,30 +310,50 @@ class Running:
 SMALL = {"size": "480x480", "seconds": 1, "fps": 2}
 
 
-@pytest.mark.anyio
-async def test_a_slot_is_held_for_simulated_time_and_shows_it(desk: Desk, cached: Settings) -> None:
-    headers = await desk.bearer()
-    await put(desk, name="standard", speed=15, seed=3)  # about 18 s for a small second of video, so 1.2 s
-    video = await desk.create(headers, **SMALL)
+def asking(desk: Desk, video: dict[str, Any], headers: dict[str, str]) -> Any:
+    """A coroutine function: the video as it is now, and the step that comes with it."""
 
     async def now() -> dict[str, Any]:
         answer = await desk.http.get(f"/v1/videos/{video['id']}", headers=headers)
         return {**answer.json(), "step": answer.headers.get("leakdrill-step")}
 
+    return now
+
+
+@pytest.mark.anyio
+async def test_a_slot_is_held_for_simulated_time_at_least(desk: Desk, cached: Settings) -> None:
+    headers = await desk.bearer()
+    await put(desk, name="standard", speed=15, seed=3)  # about 18 s for a small second of video, so 1.2 s
+    video = await desk.create(headers, **SMALL)
+    now = asking(desk, video, headers)
     async with Running(desk, cached):
-        first = await until(lambda: _when(now, lambda seen: 0 < seen["progress"] < 99))
-        assert first["status"] == "in_progress"
         done = await until(lambda: _when(now, lambda seen: seen["status"] == "completed"))
     assert done["progress"] == 100
     job_events = await desk.events("job.")
-    progress = [event["data"]["progress"] for event in job_events if event["kind"] == "job.progressed"]
-    steps = [event["data"]["step"] for event in job_events if event["kind"] == "job.progressed"]
-    assert progress == sorted(progress)
-    assert len(set(progress)) > 4
-    assert [step for step in steps if step] == sorted(step for step in steps if step)
     started, ended = (next(e["at"] for e in job_events if e["kind"] == f"job.{k}") for k in ("started", "completed"))
     expected = draw(SHIPPED["standard"], 3, video["id"], request(size="480x480", seconds=1), Load(running=1, slots=2))
-    assert ended - started == pytest.approx(expected / 15, abs=0.5)
+    # The two clocks of a machine differ a little; how much later the end is noted is up to the machine.
+    assert ended - started > expected / 15 - 0.1
+
+
+@pytest.mark.anyio
+async def test_simulated_time_shows_as_it_passes(desk: Desk, cached: Settings) -> None:
+    headers = await desk.bearer()
+    await put(desk, name="standard", speed=1, seed=3)  # about 18 s; what is wanted is seen long before
+    video = await desk.create(headers, **SMALL)
+    now = asking(desk, video, headers)
+
+    async def moves() -> list[dict[str, Any]] | None:
+        seen = [event["data"] for event in await desk.events("job.progressed")]
+        return seen if len({one["progress"] for one in seen}) > 4 else None
+
+    async with Running(desk, cached):
+        first = await until(lambda: _when(now, lambda seen: 0 < seen["progress"] < 99))
+        assert first["status"] == "in_progress"
+        told = await until(moves)
+    for name in ("progress", "step"):
+        values = [one[name] for one in told if one[name]]
+        assert values == sorted(values)
 
 
 async def _when(read: Any, good: Any) -> Any:

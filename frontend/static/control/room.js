@@ -148,9 +148,9 @@ function fill(form) {
   which.required = kind.value !== "all";
   if (!choices || kind.value === "all") return;
   const before = which.value;
-  // What cannot come back is not offered for it.
-  const offered = choices[kind.value].filter((one) => form.id === "revoke" || one.returns !== false);
-  const nobody = { words: form.id === "revoke" ? "There is none" : "None can come back", value: "" };
+  // What is revoked already cannot be revoked, and what cannot come back is not offered for that.
+  const offered = choices[kind.value].filter((one) => (form.id === "revoke" ? one.ends : one.returns));
+  const nobody = { words: form.id === "revoke" ? "None can be revoked" : "None can come back", value: "" };
   which.replaceChildren(...(offered.length ? offered : [nobody]).map((one) => new Option(one.words, one.value)));
   if (offered.some((one) => one.value === before)) which.value = before;
 }
