@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.store import open_store
-from gateway.store.schema import SQLITE
+from gateway.store.engine import version as engine_version
+from gateway.store.schema import SQLITE, VERSION
 from gateway.supervisor import free_port
 
 ADVICE = "apt-get install postgresql"
@@ -187,7 +188,7 @@ class Databases:
     def give_back(self, url: str, shape: str) -> None:
         """Empties it for another test, unless a test has changed more than rows."""
         with connected(url) as database:
-            if database.execute(_SHAPE).fetchone()[0] == shape:
+            if database.execute(_SHAPE).fetchone()[0] == shape and database.execute(_VERSIONS).fetchone()[0]:
                 database.execute(_EMPTY)
                 self._free.append((url, shape))
 
@@ -212,6 +213,10 @@ _SHAPE = """
         (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
         (SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal)))
 """
+_VERSIONS = (
+    f"SELECT (SELECT min(version) FROM schema_version) = {VERSION} AND "
+    f"(SELECT min(version) FROM engine_version) = '{engine_version()}'"
+)
 
 
 @contextmanager
