@@ -27,7 +27,11 @@ from postgres import ADVICE, Databases, Server, own_server, programs
 
 # Read before any test takes it out of its environment.
 TEST_DATABASE_URL = os.environ.get("LEAKDRILL_TEST_DATABASE_URL", "")
-SIGNALS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+# A shell without job control has what it puts into the background ignore Ctrl-C, and so would whatever a test starts.
+SIGNALS = {
+    number: usual if (handler := signal.getsignal(number)) is signal.SIG_IGN else handler
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL))
+}
 
 
 @pytest.fixture
