@@ -8,7 +8,7 @@ import httpx
 
 from fuzz import fuzz, fuzzed_gateway
 
-EXAMPLES = 45
+EXAMPLES = 20
 CASES = 5_000
 
 

@@ -528,16 +528,17 @@ WATCH_STATUS = """() => {
 
 
 def test_the_place_in_line_only_falls_and_the_bar_only_rises(watched: Watched, room: Room) -> None:
-    page, others = watched.page, [room.issue(f"ahead-{number}") for number in range(4)]
-    body = {"model": "turbo", "prompt": "ahead", "seconds": "2", "size": "1280x720"}
+    page, others = watched.page, [room.issue(f"ahead-{number}") for number in range(5)]
+    # Each takes about as long as the page does to order, so that several are still ahead by then.
+    body = {"model": "standard", "prompt": "ahead", "seconds": "4", "size": "1920x1080"}
     for token in others:
         httpx.post(f"{room.gateway}/v1/videos", json=body, headers=bearer(token)).raise_for_status()
     expect(page.locator('#ld-banner [data-part="queue"]')).to_contain_text("waiting, 1 running")
     page.evaluate(WATCH_STATUS)
-    order(page, "the fifth in line", seconds=1)
+    order(page, "the last in line", seconds=1)
     status = page.locator('.ld-status[data-state="queued"]')
     expect(status).to_contain_text("ahead of you")
-    (mine,) = [job["id"] for job in room.jobs() if job["prompt"] == "the fifth in line"]
+    (mine,) = [job["id"] for job in room.jobs() if job["prompt"] == "the last in line"]
     said = int(status.inner_text().split(" ahead")[0])
     told = httpx.get(f"{room.gateway}/v1/videos/{mine}", headers=bearer(room.page_tokens[0])).headers
     # Asked later than the page has asked, so that it may have moved up meanwhile.
