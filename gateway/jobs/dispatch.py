@@ -127,12 +127,3 @@ class EmbeddedLoop:
         except StoreUnavailable as exc:
             log.warning("action=store_unavailable worker=%s reason=%s", post.name, exc)
             return []
-
-
-def dispatcher(store: Store) -> Dispatcher:
-    """The one that suits the database. The engine comes with the extra `postgres`, which SQLite does without."""
-    if not store.delivered:
-        return EmbeddedLoop()
-    from gateway.jobs.delivery import Engine
-
-    return Engine()

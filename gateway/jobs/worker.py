@@ -30,7 +30,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.faults.failures import FATES
 from gateway.jobs import lifecycle, outputs, previews
-from gateway.jobs.dispatch import Post, Slots, dispatcher
+from gateway.jobs.dispatch import Dispatcher, EmbeddedLoop, Post, Slots
 from gateway.jobs.finishing import Finisher, Made
 from gateway.jobs.holding import Hold
 from gateway.jobs.lifecycle import Claimed, Held
@@ -136,7 +136,7 @@ class WorkerProcess:
         if not self._renderer.brief:
             helpers.append(asyncio.create_task(previews.keep_showing(self._previewed)))
         try:
-            await dispatcher(self._store).run(self._post())
+            await _dispatcher(self._store).run(self._post())
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -325,3 +325,12 @@ class WorkerProcess:
                 await lifecycle.look_for_silent(self._store, silence)
             except StoreUnavailable as exc:
                 log.warning("action=heartbeat_failed worker=%s reason=%s", self.name, exc)
+
+
+def _dispatcher(store: Store) -> Dispatcher:
+    """The one that suits the database. The engine comes with the extra `postgres`, which SQLite does without."""
+    if not store.delivered:
+        return EmbeddedLoop()
+    from gateway.jobs.delivery import Engine
+
+    return Engine()
