@@ -30,7 +30,7 @@ class Load:
     """The line as a whole: counts, live workers, their slots (at least 1), seconds that one render takes; the places of
     the first jobs, `newest` being the latest `seq` of those, the blocks, and by priority the last place and how many
     wait up to it, which is known only of a line that is longer than `first`. `turns` are the last turns by priority.
-    `simulated` says that renders which begin now keep their slot for a simulated time."""
+    `plain_seconds` is what an attempt takes for which no time is simulated."""
 
     queue: QueueCounts
     workers: tuple[workers.Worker, ...]
@@ -41,7 +41,12 @@ class Load:
     blocks: Blocks
     ends: dict[int, tuple[Place, int]]
     turns: dict[int, int]
-    simulated: bool
+    plain_seconds: float
+
+    def running_seconds(self, job: Job) -> float:
+        """Seconds that the whole of a running job's attempt takes: its own hold, which stays what it was drawn as
+        whatever profile comes into force."""
+        return self.plain_seconds if job.hold is None else job.hold
 
     def eta_seconds(self, ahead: int) -> float:
         """Seconds until a job with `ahead` before it is done: rounds of all slots, half a round for what is running."""
@@ -144,7 +149,9 @@ def _read(tx: Connection, now: float) -> Load:
     turns = {priority: turn for priority, turn, _ in lasts}
     in_force = latency.present(tx, now).now
     seconds = _render_seconds(tx, in_force, queue, slots)
-    return Load(queue, alive, slots, seconds, first, newest, blocks, ends, turns, not in_force.profile.instant)
+    # What a profile expects is nothing to those that began before it came into force.
+    plain = seconds if in_force.profile.instant else jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
+    return Load(queue, alive, slots, seconds, first, newest, blocks, ends, turns, plain)
 
 
 def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:
@@ -155,16 +162,6 @@ def _ends(tx: Connection, blocks: Blocks) -> dict[int, tuple[Place, int]]:
         upto = blocks.before[number] + places.rank(tx, blocks.starts[number], last) + 1 if ends else blocks.waiting
         ends[last[0]] = last, upto
     return ends
-
-
-def running_seconds(tx: Connection, load: Load, job: Job) -> float:
-    """Seconds that the whole of a running job's attempt takes: its own hold, which stays what it was drawn as whatever
-    profile comes into force. Without one, what the latest renders took, and never what a profile expects."""
-    if job.hold is not None:
-        return job.hold
-    if load.simulated:
-        return jobs.mean_render_seconds(tx) or FIRST_GUESS_SECONDS
-    return load.render_seconds
 
 
 def _render_seconds(tx: Connection, in_force: latency.InForce, queue: QueueCounts, slots: int) -> float:

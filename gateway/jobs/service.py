@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gateway.errors import NotFound, QueuedJobsExceeded
 from gateway.events import EventKind
 from gateway.jobs import room
-from gateway.jobs.line import Line, Load, running_seconds
+from gateway.jobs.line import Line, Load
 from gateway.jobs.room import MAX_RETRY_AFTER
 from gateway.limits import Tier, credits, repeats
 from gateway.limits.repeats import Attempt
@@ -295,7 +295,7 @@ def _known_standing(tx: Connection, line: Line, job: Job) -> Standing | None:
     if load is None:
         return None
     if job.status is JobStatus.IN_PROGRESS:
-        return _running(tx, load, job)
+        return _running(load, job)
     ahead = line.ahead(tx, load, job)
     return Standing(job, ahead, load.eta_seconds(ahead))
 
@@ -305,10 +305,10 @@ def _standing(tx: Connection, line: Line, job: Job, now: float) -> Standing:
         return Standing(job, None, None)
     load = line.load(tx, now)
     if job.status is JobStatus.IN_PROGRESS:
-        return _running(tx, load, job)
+        return _running(load, job)
     ahead = line.ahead(tx, load, job)
     return Standing(job, ahead, load.eta_seconds(ahead))
 
 
-def _running(tx: Connection, load: Load, job: Job) -> Standing:
-    return Standing(job, None, running_seconds(tx, load, job) * (100 - job.progress) / 100)
+def _running(load: Load, job: Job) -> Standing:
+    return Standing(job, None, load.running_seconds(job) * (100 - job.progress) / 100)
