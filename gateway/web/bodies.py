@@ -70,7 +70,7 @@ def read_body(request: Request, ctx: Context) -> AbstractAsyncContextManager[Bod
 async def read_json(request: Request, ctx: Context) -> Body:
     """The body of a request that takes JSON alone; raises as `read_body` does."""
     reading = _Reading(request, ctx)
-    kind = reading.kind()
+    kind = reading.kind
     if kind != "application/json":
         raise UnsupportedMediaType(
             f"The content type {kind[:80] or '(none)'!r} is not read here; send application/json."
@@ -84,12 +84,14 @@ class _Reading(AbstractAsyncContextManager[Body, None]):
     def __init__(self, request: Request, ctx: Context) -> None:
         self._request = request
         self._data = ctx.settings.data
+        self._given = _content_type(request)
+        self.kind = self._given.partition(";")[0].strip().lower()  # the media type, without its parameters
         self._form: _Form | None = None
 
     async def __aenter__(self) -> Body:
-        kind = self.kind()
+        kind = self.kind
         if kind == "multipart/form-data":
-            return await self._from_multipart(self._given())
+            return await self._from_multipart(self._given)
         if kind == "application/json":
             return await self.from_json()
         if kind == "application/x-www-form-urlencoded":
@@ -98,16 +100,6 @@ class _Reading(AbstractAsyncContextManager[Body, None]):
             f"The content type {kind[:80] or '(none)'!r} is not read here; "
             "send multipart/form-data or application/json."
         )
-
-    def kind(self) -> str:
-        """The media type that the request names, without its parameters."""
-        return self._given().partition(";")[0].strip().lower()
-
-    def _given(self) -> str:
-        for name, value in self._request.scope["headers"]:  # not `request.headers`, which costs each create more
-            if name == b"content-type":
-                return str(value.decode("latin-1"))
-        return ""
 
     async def from_json(self) -> Body:
         """The body as JSON."""
@@ -155,6 +147,13 @@ class _Reading(AbstractAsyncContextManager[Body, None]):
                 raise PayloadTooLarge(f"A body without files may have {MAX_TEXT_BYTES} bytes at the most.")
             parts.append(chunk)
         return b"".join(parts)
+
+
+def _content_type(request: Request) -> str:
+    for name, value in request.scope["headers"]:  # not `request.headers`, which costs each create more
+        if name == b"content-type":
+            return str(value.decode("latin-1"))
+    return ""
 
 
 def _from_json(raw: bytes) -> dict[str, Any]:
