@@ -148,10 +148,9 @@ async def _submitted(
 def _wish(form: Arguments, alias: str, task: str | None) -> Wish:
     if task == FROM_PICTURE and form.image_url is None:
         raise InvalidRequest("image_url is required here.", param="image_url", code="missing_required_parameter")
-    shaped = form.resolution is not None or form.aspect_ratio is not None
     return Wish(
         alias,
-        catalog.size_of(form.resolution, form.aspect_ratio) if shaped else None,
+        catalog.size_of(form.resolution, form.aspect_ratio),
         form.duration,
         form.num_inference_steps,
         None if task == FROM_WORDS else form.image_url,
@@ -168,10 +167,10 @@ def _urls(ctx: Context, request: Request, owner: str, alias: str, id: str) -> di
 def _ensure_app(owner: str, alias: str, task: str | None = None) -> None:
     name = f"{owner}/{alias}"
     if not catalog.is_published(name) or task not in (None, *TASKS):
-        there = ", ".join(map(catalog.published, catalog.MODELS))
         called = name if task is None else f"{name}/{task}"
         raise NotFound(
-            f"There is no application {called[:80]!r}; there are {there}, each with /{' and /'.join(TASKS)} behind it.",
+            f"There is no application {called[:80]!r}; there are {catalog.all_published()}, each with "
+            f"/{' and /'.join(TASKS)} behind it.",
             param="alias",
         )
 

@@ -85,8 +85,10 @@ def model_behind(name: str) -> str:
     return ALIASES.get(name, name)
 
 
-def size_of(resolution: str | None, ratio: str | None) -> str:
-    """The size of a resolution and an aspect ratio, the usual one for what is None."""
+def size_of(resolution: str | None, ratio: str | None) -> str | None:
+    """The size of a resolution and an aspect ratio, the usual one for one that is None; None where both are."""
+    if resolution is None and ratio is None:
+        return None
     long, short = RESOLUTIONS[resolution or DEFAULT_RESOLUTION]
     return {"16:9": f"{long}x{short}", "9:16": f"{short}x{long}", "1:1": f"{short}x{short}"}[ratio or DEFAULT_RATIO]
 
@@ -102,6 +104,11 @@ def shape_of(size: str) -> tuple[str, str]:
 def published(variant: str) -> str:
     """A model's name with its publisher's."""
     return f"{PUBLISHER}/{variant}"
+
+
+def all_published() -> str:
+    """The names of all models, for a text."""
+    return ", ".join(map(published, MODELS))
 
 
 def is_published(name: str) -> bool:

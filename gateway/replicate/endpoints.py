@@ -136,14 +136,13 @@ def _wish(form: CreatePrediction, named: str | None) -> Wish:
     variant = named or (variant_of(form.version) if isinstance(form, CreateByVersion) else None)
     if variant is None:
         raise UnprocessableRequest(
-            f"Invalid version or not permitted. There are {', '.join(map(catalog.published, catalog.MODELS))}.",
+            f"Invalid version or not permitted. There are {catalog.all_published()}.",
             param="version",
         )
     wanted = form.input
-    shaped = wanted.resolution is not None or wanted.aspect_ratio is not None
     return Wish(
         variant,
-        catalog.size_of(wanted.resolution, wanted.aspect_ratio) if shaped else None,
+        catalog.size_of(wanted.resolution, wanted.aspect_ratio),
         wanted.duration,
         wanted.num_inference_steps,
         wanted.image,
@@ -164,8 +163,7 @@ def _ensure_no_webhook(form: CreatePrediction) -> None:
 def _ensure_model(owner: str, name: str) -> None:
     called = f"{owner}/{name}"
     if not catalog.is_published(called):
-        there = ", ".join(map(catalog.published, catalog.MODELS))
-        raise NotFound(f"There is no model {called[:80]!r}; there are {there}.", param="name")
+        raise NotFound(f"There is no model {called[:80]!r}; there are {catalog.all_published()}.", param="name")
 
 
 def _shown(ctx: Context, request: Request, job: Job, *, waited: bool = False) -> Prediction:

@@ -41,9 +41,10 @@ async def retrieve(video_id: str, request: Request, ctx: Ctx, token: Reader) -> 
 async def _place(order: Order) -> Standing:
     form = checked(CreateVideo, order.body)
     if not catalog.is_published(form.model):
-        there = ", ".join(map(catalog.published, catalog.MODELS))
         raise NotFound(
-            f"Unable to access model {form.model[:80]!r}; there are {there}.", param="model", code="model_not_available"
+            f"Unable to access model {form.model[:80]!r}; there are {catalog.all_published()}.",
+            param="model",
+            code="model_not_available",
         )
     images = form.frame_images or (form.media.frame_images if form.media is not None else None)
     where = "frame_images" if form.frame_images else "media.frame_images"
@@ -61,8 +62,7 @@ async def _place(order: Order) -> Standing:
 def _size(form: CreateVideo) -> str | None:
     """The size that was asked for, if one was."""
     if form.width is None and form.height is None:
-        shaped = form.resolution is not None or form.ratio is not None
-        return catalog.size_of(form.resolution, form.ratio) if shaped else None
+        return catalog.size_of(form.resolution, form.ratio)
     size = f"{form.width}x{form.height}"
     if size not in catalog.SIZES:
         raise InvalidRequest(
