@@ -124,7 +124,7 @@ class Person:
     done: str
     etag: str
     link: str
-    preview_link: str
+    preview: str
     links: dict[str, str]
     shared: str
     spare: list[str]
@@ -203,13 +203,12 @@ async def person(desk: Desk, name: str, receiver: Receiver, **more: Any) -> Pers
     ]
     for _ in spare:
         show_noise(desk, await desk.claimed())
-    preview_link = (await answered(desk, "POST", f"/v1/videos/{spare[0]}/link?variant=preview", headers))["url"]
+    preview = (await answered(desk, "POST", f"/v1/videos/{spare[0]}/link?variant=preview", headers))["url"]
     endpoint = await endpoint_at(desk, headers, receiver.url(f"/{name}"))
     dying = await endpoint_at(desk, headers, receiver.url(f"/{name}/dying"))
     await finished(desk, headers)
     await desk.create(headers)
     running = await desk.claimed()
-    preview = preview_link
     return Person(token, child, done, etag, link, preview, links, shared, spare, childs_done, endpoint, dying, running)
 
 
@@ -256,7 +255,7 @@ def calls_of(one: Person) -> dict[str, Call]:
     """The requests behind the surfaces that answer with a status; what cannot be undone comes last."""
     headers, child, video = bearer_of(one.token), bearer_of(one.child), f"/v1/videos/{one.done}"
     shared = urlsplit(one.shared).path
-    linked, previewed = ((f"{url.path}?{url.query}") for url in map(urlsplit, (one.link, one.preview_link)))
+    linked, previewed = ((f"{url.path}?{url.query}") for url in map(urlsplit, (one.link, one.preview)))
     running = f"/v1/videos/{one.spare[0]}"
     part, same = {"Range": "bytes=0-3"}, {"If-None-Match": one.etag}
     text, hooks = {"prompt": "x"}, "/v1/webhook_endpoints"
